@@ -1,0 +1,1 @@
+"""Stream: an async iterator that is closed by whoever was handed it."""
