@@ -1,0 +1,51 @@
+# One command per job. Each target prepares .venv by itself (scripts/setup-venv.sh) and is quick the second time.
+#   PYTHON=python3.12 picks the interpreter · PORT=9000 the port of `make run` · ARGS="-k name" goes to pytest
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-all lint type docs format clean
+
+SETUP := scripts/setup-venv.sh
+BIN := .venv/bin
+ARGS ?=
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## prepare .venv with everything a developer needs
+	@$(SETUP) run test lint type docs browser
+
+run: ## set up, fetch the small local model once, and serve on PORT (8080)
+	@scripts/run.sh
+
+test: ## unit, rule, service and documentation tests; pip packages only
+	@$(SETUP) test
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: ## the same with full counts, and the browser tests (needs chromium)
+	@$(SETUP) test browser
+	@PYEINO_TIER=full $(BIN)/python -m pytest $(ARGS)
+
+lint: ## ruff (rules and format) and bandit
+	@$(SETUP) lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
+
+type: ## pyright and mypy, both strict, on src; the inference tests on tests/typing
+	@$(SETUP) type
+	@$(BIN)/pyright --warnings
+	@$(BIN)/mypy
+	@$(BIN)/python tests/typing/check_typing.py
+
+docs: ## build the documentation site into site/
+	@$(SETUP) docs
+	@$(BIN)/zensical build --clean
+
+format: ## rewrite the sources in the project's format
+	@$(SETUP) lint
+	@$(BIN)/ruff check --fix-only --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+clean: ## remove .venv and everything that was built or cached here
+	rm -rf .venv .venv.lock build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
+	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
