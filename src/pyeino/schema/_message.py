@@ -8,6 +8,12 @@ from typing import Any
 
 import msgspec
 
+from pyeino.errors import ConcatError, EmptyStreamError
+from pyeino.schema._concat import concat_fields
+from pyeino.schema._parts import InputPart, OutputPart
+from pyeino.schema._tool_call import ToolCall
+from pyeino.schema._usage import ResponseMeta
+
 
 class Role(StrEnum):
     """Who speaks."""
@@ -18,58 +24,19 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
-    """The function that a model asks for; `arguments` is JSON text, whole or a chunk of it."""
-
-    name: str = ""
-    arguments: str = ""
-
-
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call a model asks for. `index` groups the chunks of one call within a stream."""
-
-    index: int | None = None
-    id: str = ""
-    type: str = "function"
-    function: FunctionCall = FunctionCall()
-    extra: dict[str, Any] = {}
-
-
-class PromptTokenDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Breakdown of the prompt tokens."""
-
-    cached_tokens: int = 0
-
-
-class CompletionTokenDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Breakdown of the completion tokens."""
-
-    reasoning_tokens: int = 0
-
-
-class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one model call."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    prompt_token_details: PromptTokenDetails = PromptTokenDetails()
-    completion_token_details: CompletionTokenDetails = CompletionTokenDetails()
-
-
-class ResponseMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a model says about its answer: why it ended and what it cost."""
-
-    finish_reason: str = ""
-    usage: TokenUsage | None = None
-
-
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One message, or one chunk of a streamed message; never changed after it is made."""
+    """One message, or one chunk of a streamed message; never changed after it is made.
+
+    `content` is the plain text; `user_input_multi_content` (from users and tools) and
+    `assistant_output_multi_content` (from models) hold parts where text alone is not enough.
+    Eino's deprecated `multi_content` is left out: those two say which side speaks.
+    """
 
     role: Role
     content: str
     name: str = ""
+    user_input_multi_content: tuple[InputPart, ...] = ()
+    assistant_output_multi_content: tuple[OutputPart, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     tool_name: str = ""
@@ -83,9 +50,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return cls(role=Role.SYSTEM, content=content)
 
     @classmethod
-    def user(cls, content: str) -> Message:
-        """What the user said."""
-        return cls(role=Role.USER, content=content)
+    def user(cls, content: str, *, parts: Sequence[InputPart] = ()) -> Message:
+        """What the user said; `parts` go to `user_input_multi_content`."""
+        return cls(role=Role.USER, content=content, user_input_multi_content=tuple(parts))
 
     @classmethod
     def assistant(cls, content: str, *, tool_calls: Sequence[ToolCall] = ()) -> Message:
@@ -95,6 +62,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @classmethod
     def tool(cls, content: str, *, tool_call_id: str, tool_name: str = "") -> Message:
         """What a tool answered to the call `tool_call_id`."""
-        return cls(
-            role=Role.TOOL, content=content, tool_call_id=tool_call_id, tool_name=tool_name
-        )
+        return cls(role=Role.TOOL, content=content, tool_call_id=tool_call_id, tool_name=tool_name)
+
+    @classmethod
+    def __concat__(cls, items: Sequence[Message]) -> Message:
+        """Add up the chunks of one message; streams find this method by its name.
+
+        Texts are joined; role, names and ids have to agree where they are set; finish reason is
+        the last, usage the field-wise greatest, log probabilities are appended; neighbouring parts
+        of one kind are joined; tool calls are grouped by index, and an index that comes again with
+        another id is a new call; `extra` adds up by key. The chunks are never changed. Raises
+        ConcatError when chunks contradict each other, EmptyStreamError when there are none.
+        """
+        if not items:
+            raise EmptyStreamError("no chunks to concatenate", expected="at least one message")
+        for index, item in enumerate(items):
+            if not isinstance(item, Message):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConcatError(
+                    "a chunk of a message stream is not a message",
+                    where=f"chunk {index}",
+                    expected="Message",
+                    found=type(item).__name__,
+                )
+        return items[0] if len(items) == 1 else cls(**concat_fields(items))
