@@ -1,0 +1,86 @@
+"""A bridge from a Family to the Prometheus client that keeps recording cheap and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from pyeino.errors import MissingDependencyError
+from pyeino.monitoring._families import Family, Kind
+
+try:
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
+except ImportError as error:
+    raise MissingDependencyError("prometheus_client", extra="server") from error
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "other"
+
+
+class Child(Protocol):
+    """One series; which methods work depends on its kind."""
+
+    def inc(self, amount: float = 1) -> None: ...
+    def set(self, value: float) -> None: ...
+    def observe(self, amount: float) -> None: ...
+
+
+class Series(dict[tuple[str, ...], Child]):
+    """The series of one family by label values; each is resolved once.
+
+    Beyond `limit` of them, further label values are counted under "other", so that a label fed
+    with something unbounded by mistake cannot grow without end.
+    """
+
+    def __init__(self, family: Family, registry: CollectorRegistry, *, limit: int) -> None:
+        super().__init__()
+        self.family = family
+        self._limit = limit
+        self._metric = _make(family, registry)
+        if not family.labels:
+            self[()] = self._metric  # type: ignore[assignment]  # used by its kind's methods only
+
+    def __missing__(self, key: tuple[str, ...]) -> Child:
+        if len(key) != len(self.family.labels):
+            raise ValueError(f"{self.family.name} has labels {self.family.labels}, found {key}")
+        if len(self) >= self._limit:
+            key = (OTHER,) * len(key)
+            if key in self:
+                return self[key]
+        child: Child = self._metric.labels(*key)  # type: ignore[assignment]
+        self[key] = child
+        return child
+
+
+def _make(family: Family, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    name, text, labels = family.name, family.help, family.labels
+    if family.kind is Kind.COUNTER:
+        return Counter(name, text, labels, registry=registry)
+    if family.kind is Kind.GAUGE:
+        return Gauge(name, text, labels, registry=registry)
+    return Histogram(name, text, labels, registry=registry, buckets=family.buckets)
+
+
+class _WithoutCreated(Collector):
+    """The registry without the `_created` series, which the Go client does not have."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Each family with its samples but those."""
+        for metric in self._registry.collect():
+            metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
+            yield metric
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry of our own, apart from the client's global one."""
+    return CollectorRegistry(auto_describe=False)
+
+
+def expose(registry: CollectorRegistry) -> bytes:
+    """All series of `registry` in the text format 0.0.4."""
+    return generate_latest(_WithoutCreated(registry))
