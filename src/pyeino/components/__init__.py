@@ -1,5 +1,16 @@
 """Protocols of the kinds of component, with the options of a call."""
 
 from pyeino.components._model import ChatModel, ModelInfo, ModelOptions
+from pyeino.components._prompt import MessagesPlaceholder, PromptPart, PromptTemplate
+from pyeino.components._template_format import TemplateFormat, TextTemplate
 
-__all__ = ["ChatModel", "ModelInfo", "ModelOptions"]
+__all__ = [
+    "ChatModel",
+    "MessagesPlaceholder",
+    "ModelInfo",
+    "ModelOptions",
+    "PromptPart",
+    "PromptTemplate",
+    "TemplateFormat",
+    "TextTemplate",
+]
