@@ -34,7 +34,7 @@ _TEXT = re.compile(
     r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)"
     r"|(?P<url>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)(?P<password>[^\s/@]+)@"
     r"|(?P<name>\b[\w-]*(?:api[_-]?key|password|passwd|secret|token|authorization)"
-    r"[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"'&,;}]{3,})"
+    r"[\"']?\s*[:=]\s*[\"']?)(?P<value>(?:(?:bearer|basic)\s+)?[^\s\"'&,;}]{3,})"
     r"|(?P<email>\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)",
     re.IGNORECASE,
 )

@@ -9,7 +9,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyeino.monitoring import _families as families
@@ -235,13 +234,21 @@ class _HitWindow:
 def resident_bytes() -> float:
     """Resident memory of this process; the peak where the system tells no more than that."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return float(pages * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, IndexError, ValueError):
+        return float(int(_read_statm().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, IndexError, ValueError):
         if sys.platform == "win32":
             return math.nan
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _read_statm() -> bytes:
+    # Raw and non-blocking: the kernel makes this up on the spot, so the event loop may read it.
+    descriptor = os.open("/proc/self/statm", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(descriptor, 256)
+    finally:
+        os.close(descriptor)
 
 
 def _read(source: Sampler) -> float:
