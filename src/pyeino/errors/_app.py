@@ -1,19 +1,19 @@
 """What a caller of the service sees: the six kinds of the guide, each with its status.
 
-    AppError                type, code, message, details, metadata, cause, http_status
-    ├── ValidationError     400   a request that has to change
-    ├── UnauthorizedError   401   no or bad credentials (403 as a code under it)
-    ├── NotFoundError       404
-    ├── RateLimitError      429   metadata.retry_after in seconds
-    ├── InternalError       500   503 while draining, 504 on a deadline
-    └── ExternalError       502   a provider or a store of somebody else failed
+AppError                type, code, message, details, metadata, cause, http_status
+├── ValidationError     400   a request that has to change
+├── UnauthorizedError   401   no or bad credentials (403 as a code under it)
+├── NotFoundError       404
+├── RateLimitError      429   metadata.retry_after in seconds
+├── InternalError       500   503 while draining, 504 on a deadline
+└── ExternalError       502   a provider or a store of somebody else failed
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pyeino.errors._tree import PyeinoError
 
@@ -54,7 +54,8 @@ class AppError(PyeinoError):
         self.details = details
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.cause = cause
-        self.__cause__ = cause
+        if cause is not None:  # assigning None would hide the context of a `raise` in an `except`
+            self.__cause__ = cause
         self.http_status = http_status or type(self).default_status
 
     def __str__(self) -> str:
@@ -126,8 +127,10 @@ class ExternalError(AppError):
 def as_app_error(error: BaseException) -> AppError:
     """`error` itself when it is an AppError, else the bare UNKNOWN_ERROR with it as the cause.
 
-    Time-outs become 504 TIMEOUT. The text of an unknown error never reaches the wire.
+    Time-outs become 504 TIMEOUT. A group with a single error in it counts as that error: task
+    groups wrap what one of their tasks raised. The text of an unknown error never reaches the wire.
     """
+    error = _only_error(error)
     if isinstance(error, AppError):
         return error
     if isinstance(error, TimeoutError):
@@ -135,3 +138,12 @@ def as_app_error(error: BaseException) -> AppError:
             "TIMEOUT", "The request took longer than allowed", cause=error, http_status=504
         )
     return InternalError("UNKNOWN_ERROR", "An unexpected error occurred", cause=error)
+
+
+def _only_error(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        if len(group.exceptions) != 1:
+            return group
+        error = group.exceptions[0]
+    return error

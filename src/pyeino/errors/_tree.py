@@ -3,7 +3,7 @@
     PyeinoError                     the root: code, expected, found, where, remedy
     ├── DeclarationError            a wrong Python call while declaring (also a TypeError)
     ├── CompileError                compile() found problems; carries all of them
-    ├── GraphRunError               the engine could not go on (step limit, nothing to run, bad branch)
+    ├── GraphRunError               the engine could not go on (step limit, bad branch)
     ├── TemplateError               a template that cannot be parsed or rendered
     ├── StreamError
     │   ├── StreamClosedError       read from or written to after its close
@@ -20,7 +20,7 @@ that raised it is attached and read back with `node_path(error)`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 _PATH_ATTRIBUTE = "__pyeino_node_path__"
 _NOTE_PREFIX = "node path: "
@@ -66,6 +66,14 @@ class PyeinoError(Exception):
         if self.remedy:
             parts.append(self.remedy)
         return "; ".join(parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy by state: the arguments of the constructors differ from `args`."""
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(kind: type[PyeinoError], args: tuple[Any, ...]) -> PyeinoError:
+    return kind.__new__(kind, *args)
 
 
 class DeclarationError(PyeinoError, TypeError):
@@ -166,7 +174,7 @@ def with_node(error: ErrorT, node: str) -> ErrorT:
     path = (node, *node_path(error))
     try:
         setattr(error, _PATH_ATTRIBUTE, path)
-    except AttributeError:  # an exception class with __slots__ and no __dict__
+    except AttributeError:  # an exception class that refuses attributes (a frozen dataclass)
         return error
     notes = getattr(error, "__notes__", None)
     note = _NOTE_PREFIX + " > ".join(path)
