@@ -1,0 +1,88 @@
+// The banner that says which model answers, and how to set a real one.
+
+import { ROOT, copyButton, h, icon } from "./dom.js";
+
+const REAL_MODEL = [
+  "export PYEINO_LLM__PROVIDER=openai",
+  "export PYEINO_LLM__API_KEY=…",
+  "export PYEINO_LLM__MODEL=…",
+];
+
+async function models() {
+  const response = await fetch(new URL("v1/models", ROOT), {
+    headers: { accept: "application/json" },
+  });
+  if (!response.ok) throw new Error(`/v1/models answered ${response.status}`);
+  return (await response.json()).data ?? [];
+}
+
+/** The model behind "default": the first that has a name of its own. */
+function answering(list) {
+  const first = list.find((model) => model.id !== "default") ?? list[0];
+  return first && { id: first.id, ...first.pyeino };
+}
+
+function sentence(model) {
+  if (/135\s?m/i.test(model.id) && model.local) {
+    return "a 135 M-parameter model for trying pyeino only: expect nonsense.";
+  }
+  if (model.description) return model.description;
+  if (model.local) return "a model on this machine's own processor.";
+  return model.provider ? `served by ${model.provider}.` : "as set in the settings.";
+}
+
+function setUp() {
+  const commands = `${REAL_MODEL.join("\n")}\nmake run`;
+  return h(
+    "details",
+    { class: "set-up" },
+    h("summary", {}, "Set a real model", icon("chevron")),
+    h(
+      "div",
+      { class: "set-up-body" },
+      h("p", {}, "Stop the server, set these three, then start it again:"),
+      h(
+        "div",
+        { class: "code" },
+        h(
+          "div",
+          { class: "code-head" },
+          h("span", { class: "language" }, "shell"),
+          copyButton(() => commands),
+        ),
+        h(
+          "pre",
+          { tabindex: 0, role: "region", "aria-label": "Commands" },
+          h("code", {}, commands),
+        ),
+      ),
+      h(
+        "p",
+        {},
+        "For any other OpenAI-compatible endpoint also set ",
+        h("code", {}, "PYEINO_LLM__BASE_URL"),
+        ".",
+      ),
+    ),
+  );
+}
+
+/** Fill `element` from /v1/models; without an answer it says that the server cannot be asked. */
+export async function showBanner(element) {
+  let model = null;
+  try {
+    model = answering(await models());
+  } catch (error) {
+    console.warn("No list of models:", error.message);
+  }
+  const text = model
+    ? h("p", {}, h("strong", {}, model.id), " answers: ", sentence(model))
+    : h("p", {}, "The server does not say which model answers.");
+  const toy = Boolean(model?.local);
+  element.replaceChildren(
+    h("div", { class: "banner-line" }, icon(toy ? "chip" : "chat"), text),
+    ...(toy ? [setUp()] : []),
+  );
+  element.classList.toggle("toy", toy);
+  element.hidden = false;
+}
