@@ -14,6 +14,8 @@ from pyeino.components._template_lookup import known_names
 from pyeino.errors import DeclarationError, TemplateError
 from pyeino.schema import InputPart, Message, Role, TextPart, ToolSearchResultPart
 
+_ROLES = tuple(role.value for role in Role)
+
 
 @dataclass(frozen=True, slots=True)
 class MessagesPlaceholder:
@@ -147,15 +149,15 @@ def _prepare(
     )
 
 
-def _message_of(part: object, where: str) -> Message:
-    pair = cast("tuple[object, ...]", part) if isinstance(part, tuple) else ()
+def _message_of(part: Any, where: str) -> Message:
+    pair = cast("tuple[object, ...]", part if isinstance(part, tuple) else ())
     if len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str):
-        if pair[0] in Role:
+        if pair[0] in _ROLES:
             return Message(role=Role(pair[0]), content=pair[1])
         raise DeclarationError(
             "unknown role in a prompt",
             where=where,
-            expected=" or ".join(repr(role.value) for role in Role),
+            expected=" or ".join(repr(role) for role in _ROLES),
             found=repr(pair[0]),
         )
     raise DeclarationError(
@@ -202,20 +204,21 @@ def _placed(item: MessagesPlaceholder, variables: Mapping[str, Any], where: str)
             found=f"the keys {known_names(variables)}",
             remedy="pass them, or make the placeholder optional",
         )
-    value = variables[item.key]
-    items = list(cast("list[object] | tuple[object]", value)) if _is_list(value) else None
-    if items is None or not all(isinstance(one, Message) for one in items):
-        odd = next((one for one in items or () if not isinstance(one, Message)), value)
-        raise TemplateError(
-            f"only messages can stand in for placeholder {item.key!r}",
-            where=where,
-            expected="a list or tuple of Message",
-            found=f"{type(value).__name__} with {type(odd).__name__}"
-            if items
-            else type(value).__name__,
-        )
-    return cast("list[Message]", items)
+    value: Any = variables[item.key]
+    if type(value) not in (list, tuple):
+        raise _not_messages(item, value, where)
+    messages: list[Message] = []
+    for one in value:
+        if not isinstance(one, Message):
+            raise _not_messages(item, one, f"{where}, item {len(messages)}")
+        messages.append(one)
+    return messages
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple)
+def _not_messages(item: MessagesPlaceholder, found: Any, where: str) -> TemplateError:
+    return TemplateError(
+        f"only messages can stand in for placeholder {item.key!r}",
+        where=where,
+        expected="a list or tuple of Message",
+        found=type(found).__name__,
+    )

@@ -81,26 +81,32 @@ def known_names(names: Any) -> str:
     return f"{shown} and {len(listed) - 20} more" if len(listed) > 20 else shown or "(none)"
 
 
+def type_of(value: object) -> type[Any]:
+    """The type of `value`, as one of which nothing else is known."""
+    return type(value)
+
+
 def _step_into(value: Any, step: str, *, walked: str, where: str) -> Any:
-    if isinstance(value, Mapping):
-        return _member(cast("Mapping[Any, Any]", value), step, walked=walked, where=where)
-    fields = _declared_fields(value)
+    kind = type_of(value)
+    if issubclass(kind, Mapping):
+        return _member(value, step, walked=walked, where=where)
+    fields = declared_fields(value)
     if fields is not None and step in fields:
         return getattr(value, step)
-    if isinstance(value, Sequence) and step.isdecimal() and len(step) < 10:
-        items = cast("Sequence[Any]", value)
-        if int(step) < len(items):
-            return items[int(step)]
-        raise TemplateError(
-            f"{walked!r} has no item {step}", where=where, found=f"{len(items)} items"
-        )
-    has = known_names(fields) if fields is not None else f"a {type(value).__name__}"
+    if issubclass(kind, Sequence) and step.isdecimal() and len(step) < 10:
+        return _item(value, int(step), walked=walked, where=where)
     raise TemplateError(
         f"{walked!r} has no declared field or item {step!r}",
         where=where,
         expected="a mapping key, a sequence index, or a field of a record",
-        found=has,
+        found=known_names(fields) if fields is not None else f"a {kind.__name__}",
     )
+
+
+def _item(value: Sequence[Any], index: int, *, walked: str, where: str) -> Any:
+    if index < len(value):
+        return value[index]
+    raise TemplateError(f"{walked!r} has no item {index}", where=where, found=f"{len(value)} items")
 
 
 def _member(value: Mapping[Any, Any], step: str, *, walked: str, where: str) -> Any:
@@ -113,7 +119,7 @@ def _member(value: Mapping[Any, Any], step: str, *, walked: str, where: str) -> 
     )
 
 
-def _declared_fields(value: object) -> tuple[str, ...] | None:
+def declared_fields(value: object) -> tuple[str, ...] | None:
     """Names of the fields that the type of `value` declares; None when it is not a record."""
     kind = type(value)
     if dataclasses.is_dataclass(kind):
