@@ -86,7 +86,7 @@ install_group() {
     # --build-constraint holds the build back end to the same exact versions
     if [ "$1" = run ]; then
         pip install --constraint constraints.txt --build-constraint constraints.txt \
-            --editable '.[server,sql,local,openai]'
+            --editable '.[all]'
     else
         pip install --constraint constraints.txt --group "$1"
     fi
