@@ -12,12 +12,14 @@ from pyeino.errors._app import (
     as_app_error,
 )
 from pyeino.errors._tree import (
+    CodecError,
     CompileError,
     ConcatError,
     DeclarationError,
     EmptyStreamError,
     GraphRunError,
     MissingDependencyError,
+    ParseError,
     Problem,
     PyeinoError,
     StreamClosedError,
@@ -30,6 +32,7 @@ from pyeino.errors._tree import (
 
 __all__ = [
     "AppError",
+    "CodecError",
     "CompileError",
     "ConcatError",
     "DeclarationError",
@@ -40,6 +43,7 @@ __all__ = [
     "InternalError",
     "MissingDependencyError",
     "NotFoundError",
+    "ParseError",
     "Problem",
     "PyeinoError",
     "RateLimitError",

@@ -5,6 +5,8 @@
     ├── CompileError                compile() found problems; carries all of them
     ├── GraphRunError               the engine could not go on (step limit, bad branch)
     ├── TemplateError               a template that cannot be parsed or rendered
+    ├── ParseError                  text of a model that is not the value that was asked for
+    ├── CodecError                  stored bytes, or a value to store, that the codec refuses
     ├── StreamError
     │   ├── StreamClosedError       read from or written to after its close
     │   ├── StreamLagError          one copy fell too far behind its siblings
@@ -123,6 +125,18 @@ class TemplateError(PyeinoError, ValueError):
     """A template cannot be parsed, or a value that it needs is missing."""
 
     default_code = "TEMPLATE_ERROR"
+
+
+class ParseError(PyeinoError, ValueError):
+    """Text written by a model, an answer or a tool's arguments, is not the value asked for."""
+
+    default_code = "PARSE_ERROR"
+
+
+class CodecError(PyeinoError, ValueError):
+    """A value cannot be stored, or stored bytes cannot be read; `where` is the path to the spot."""
+
+    default_code = "CODEC_ERROR"
 
 
 class StreamError(PyeinoError):
