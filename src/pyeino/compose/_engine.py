@@ -1,0 +1,311 @@
+"""The scheduler: which node runs next, under either trigger, in either mode.
+
+Precedence when several things happen in one step: a node's error, then END reached, then the
+step limit. Order among equals is the order of declaration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pyeino.compose._context import RunContext
+from pyeino.compose._declaration import Trigger
+from pyeino.compose._modes import Mode
+from pyeino.compose._notes import note_error
+from pyeino.compose._plan import Plan, PlanBranch, PlanEdge, PlanNode
+from pyeino.errors import GraphRunError
+
+
+async def run(plan: Plan, item: Any, context: RunContext, mode: Mode) -> Any:
+    """Run a plan on an input to what arrives at END; everything else is freed before it returns."""
+    if plan.line is not None:
+        return await _run_line(plan, item, context, mode)
+    if plan.trigger is Trigger.ANY:
+        return await _StepRun(plan, context, mode).run(item)
+    return await _EagerRun(plan, context, mode).run(item)
+
+
+async def call_node(node: PlanNode, item: Any, context: RunContext, mode: Mode) -> Any:
+    """Run one node and put its name on what it raises."""
+    try:
+        return await mode.call(node, item, context)
+    except Exception as error:
+        note_error(error, node.name, context)
+        raise
+
+
+async def _run_line(plan: Plan, item: Any, context: RunContext, mode: Mode) -> Any:
+    checks = plan.line_checks
+    item = mode.check(item, checks[0])
+    for node, check in zip(plan.line or (), checks[1:], strict=True):
+        item = await call_node(node, item, context, mode)
+        if check is not None:
+            item = mode.check(item, check)
+    return item
+
+
+class _StepRun:
+    """Any-predecessor: supersteps; what a step gives is delivered before the next one starts."""
+
+    def __init__(self, plan: Plan, context: RunContext, mode: Mode) -> None:
+        self._plan = plan
+        self._context = context
+        self._mode = mode
+        self._inbox: dict[int, list[tuple[int, Any]]] = {}
+
+    async def run(self, item: Any) -> Any:
+        plan, mode = self._plan, self._mode
+        limit = self._context.max_steps or plan.max_steps
+        done: Sequence[PlanNode] = plan.nodes[:1]
+        try:
+            await self._deliver(plan.nodes[0], item)
+            steps = 0
+            while plan.end not in self._inbox:
+                if not self._inbox:
+                    raise nothing_to_run(done)
+                if steps >= limit:
+                    raise _too_many_steps(limit, self._inbox, plan)
+                steps += 1
+                done = await self._step()
+            return mode.join(plan.nodes[-1], _in_order(self._inbox.pop(plan.end)))
+        finally:
+            await release_all(mode, (entry[1] for box in self._inbox.values() for entry in box))
+
+    async def _step(self) -> Sequence[PlanNode]:
+        plan, mode, context = self._plan, self._mode, self._context
+        batch, self._inbox = self._inbox, {}
+        nodes = [plan.nodes[index] for index in sorted(batch)]
+        if len(nodes) == 1:
+            item = mode.join(nodes[0], _in_order(batch[nodes[0].index]))
+            outputs = [await call_node(nodes[0], item, context, mode)]
+        else:
+            boxes = [_in_order(batch[node.index]) for node in nodes]
+            outputs = await _call_all(nodes, boxes, context, mode)
+        waiting = list(zip(nodes, outputs, strict=True))
+        try:
+            while waiting:
+                node, output = waiting.pop(0)
+                await self._deliver(node, output)
+        finally:
+            await release_all(mode, (output for _, output in waiting))
+        return nodes
+
+    async def _deliver(self, node: PlanNode, output: Any) -> None:
+        edges = await route(node, output, self._mode, self._context)
+        for edge, item in edges:
+            self._inbox.setdefault(edge.target, []).append((node.index, item))
+
+
+class _EagerRun:
+    """All-predecessor: a node starts as soon as none of its predecessors is waited for."""
+
+    def __init__(self, plan: Plan, context: RunContext, mode: Mode) -> None:
+        self._plan = plan
+        self._context = context
+        self._mode = mode
+        self._waiting = [set(node.sources) for node in plan.nodes]
+        self._inbox: list[list[tuple[int, Any]]] = [[] for _ in plan.nodes]
+        self._ready: list[int] = []
+        self._running: dict[asyncio.Task[Any], PlanNode] = {}
+        self._given: dict[asyncio.Task[Any], Any] = {}
+        self._last: Sequence[PlanNode] = plan.nodes[:1]
+
+    async def run(self, item: Any) -> Any:
+        plan = self._plan
+        try:
+            await self._finish(plan.nodes[0], item)
+            while plan.end not in self._ready:
+                if not self._ready and not self._running:
+                    raise nothing_to_run(self._last)
+                await self._go_on()
+            return self._mode.join(plan.nodes[-1], _in_order(self._take(plan.end)))
+        finally:
+            await self._free()
+
+    async def _go_on(self) -> None:
+        ready = sorted(self._ready)
+        self._ready.clear()
+        nodes = [self._plan.nodes[index] for index in ready]
+        if len(nodes) == 1 and not self._running:
+            node = nodes[0]
+            item = self._mode.join(node, _in_order(self._take(node.index)))
+            await self._finish(node, await call_node(node, item, self._context, self._mode))
+            return
+        for node in nodes:
+            item = self._mode.join(node, _in_order(self._take(node.index)))
+            task = asyncio.create_task(
+                call_node(node, item, self._context, self._mode), name=f"node {node.name}"
+            )
+            self._running[task] = node
+            self._given[task] = item
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        ended = sorted(done, key=lambda task: self._running[task].index)
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        for task in ended:
+            node = self._running.pop(task)
+            del self._given[task]
+            await self._finish(node, task.result())
+
+    async def _finish(self, node: PlanNode, output: Any) -> None:
+        self._last = (node,)
+        edges = await route(node, output, self._mode, self._context)
+        for edge, item in edges:
+            self._inbox[edge.target].append((node.index, item))
+        for target in node.targets:
+            self._report(node.index, target)
+
+    def _report(self, source: int, target: int) -> None:
+        """`source` has had its say; a node that nobody sent anything to is skipped in its turn."""
+        waiting = self._waiting[target]
+        waiting.discard(source)
+        if waiting:
+            return
+        if self._inbox[target]:
+            self._ready.append(target)
+            return
+        for following in self._plan.nodes[target].targets:
+            self._report(target, following)
+
+    def _take(self, index: int) -> list[tuple[int, Any]]:
+        taken, self._inbox[index] = self._inbox[index], []
+        return taken
+
+    async def _free(self) -> None:
+        """Cancel and await what still runs, then let go of what nobody will read."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+        leftover = [entry[1] for box in self._inbox for entry in box]
+        for task, item in self._given.items():
+            # a task that was cancelled before its first step has not closed what it was given
+            leftover.append(task.result() if _succeeded(task) else item)
+        await release_all(self._mode, leftover)
+
+
+async def route(
+    node: PlanNode, output: Any, mode: Mode, context: RunContext
+) -> list[tuple[PlanEdge, Any]]:
+    """Who is sent what `node` gave: its edges, and the ends that its branches pick."""
+    chosen = list(node.edges)
+    if node.branches:
+        readings = list(mode.split(output, len(node.branches) + 1))
+        output = readings.pop()
+        try:
+            for branch in node.branches:
+                chosen.extend(await _picked(node, branch, readings.pop(0), mode, context))
+        except BaseException:
+            await release_all(mode, [output, *readings])
+            raise
+    edges = list({edge.target: edge for edge in chosen}.values())
+    if not edges:
+        await mode.release(output)
+        return []
+    readings = mode.split(output, len(edges))
+    return [
+        (edge, mode.check(reading, edge.check))
+        for edge, reading in zip(edges, readings, strict=True)
+    ]
+
+
+async def _picked(
+    node: PlanNode, branch: PlanBranch, reading: Any, mode: Mode, context: RunContext
+) -> list[PlanEdge]:
+    try:
+        answer = await mode.decide(branch, reading)
+    except Exception as error:
+        note_error(error, f"{node.name} (branch)", context)
+        raise
+    keys = answer if isinstance(answer, (list, tuple, set, frozenset)) else [answer]
+    edges: list[PlanEdge] = []
+    for key in keys:
+        if key not in branch.ends:
+            raise GraphRunError(
+                f"the branch behind {node.name!r} picked {key!r}, which is not one of its ends",
+                code="UNINTENDED_END",
+                expected=f"one of {list(branch.ends)}",
+                found=repr(key),
+                where=node.name,
+                remedy="add the end to the branch, or mend the condition",
+            )
+        edges.append(branch.ends[key])
+    # a set has no order of its own: ends keep the order of their declaration
+    return (
+        sorted(edges, key=lambda edge: edge.target) if isinstance(keys, (set, frozenset)) else edges
+    )
+
+
+async def _call_all(
+    nodes: Sequence[PlanNode], boxes: Sequence[list[Any]], context: RunContext, mode: Mode
+) -> list[Any]:
+    """Run the nodes of one step side by side; the first failure cancels the others."""
+    tasks: list[asyncio.Task[Any]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            for node, box in zip(nodes, boxes, strict=True):
+                item = mode.join(node, box)
+                tasks.append(
+                    group.create_task(
+                        call_node(node, item, context, mode), name=f"node {node.name}"
+                    )
+                )
+    except BaseException as error:
+        outputs = [task.result() for task in tasks if _succeeded(task)]
+        # a task that was cancelled before its first step has closed nothing
+        await release_all(mode, [*outputs, *(item for box in boxes for item in box)])
+        if not isinstance(error, BaseExceptionGroup):
+            raise
+        raise _first_failure(tasks, error) from None
+    return [task.result() for task in tasks]
+
+
+def _succeeded(task: asyncio.Task[Any]) -> bool:
+    return not task.cancelled() and task.exception() is None
+
+
+def _first_failure(
+    tasks: Iterable[asyncio.Task[Any]], group: BaseExceptionGroup[BaseException]
+) -> BaseException:
+    """The failure of the node declared first; else what went wrong in making the tasks."""
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            return error
+    return group.exceptions[0]
+
+
+async def release_all(mode: Mode, items: Iterable[Any]) -> None:
+    """Let go of every item, also when letting go of one of them fails."""
+    failure: BaseException | None = None
+    for item in list(items):
+        try:
+            await mode.release(item)
+        except BaseException as error:  # noqa: BLE001 - raised below, after the others
+            failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+def nothing_to_run(done: Iterable[PlanNode]) -> GraphRunError:
+    """The run has come to a place from which no edge leads on."""
+    return GraphRunError(
+        f"no tasks to execute, last completed nodes: [{', '.join(node.name for node in done)}]",
+        code="NOTHING_TO_RUN",
+        remedy="let each branch pick at least one end on every way to END",
+    )
+
+
+def _too_many_steps(limit: int, inbox: Iterable[int], plan: Plan) -> GraphRunError:
+    waiting = ", ".join(plan.nodes[index].name for index in sorted(inbox))
+    return GraphRunError(
+        f"the run exceeds max steps ({limit}) with [{waiting}] still to run",
+        code="MAX_STEPS",
+        remedy="raise max_steps, or mend the condition that ends the loop",
+    )
+
+
+def _in_order(box: list[tuple[int, Any]]) -> list[Any]:
+    return [item for _, item in sorted(box, key=lambda entry: entry[0])]

@@ -1,0 +1,209 @@
+"""Plan: the frozen form of a checked declaration, with everything resolved that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyeino.compose._check import resolve_types
+from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
+from pyeino.compose._node import NodeSpec
+from pyeino.compose._shapes import FlowCall, ValueCall
+from pyeino.compose._types import Fit, fit, type_name, value_fits
+from pyeino.errors import GraphRunError
+
+Check = Callable[[Any], Any]
+"""Hands on a value that is of the type wanted, else raises GraphRunError."""
+
+
+LineStep = tuple[str, Callable[..., Any], str, Check | None]
+"""A node on a line: its name, what to call, how ("async", "sync", "context"), its input check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEdge:
+    """Where an output goes, and the check that the static types left open."""
+
+    target: int
+    check: Check | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanBranch:
+    """A choice behind a node, its ends resolved to edges."""
+
+    condition: Callable[[Any], Any]
+    takes_stream: bool
+    is_async: bool
+    check: Check | None
+    ends: Mapping[Any, PlanEdge]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanNode:
+    """A node by its index; START is the first of a plan, END the last."""
+
+    index: int
+    name: str
+    spec: NodeSpec
+    value: ValueCall
+    flow: FlowCall
+    watched_value: ValueCall
+    watched_flow: FlowCall
+    edges: tuple[PlanEdge, ...]
+    branches: tuple[PlanBranch, ...]
+    sources: tuple[int, ...]
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Every node that this one may lead to."""
+        found = [edge.target for edge in self.edges]
+        for branch in self.branches:
+            found.extend(edge.target for edge in branch.ends.values())
+        return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the engine runs. `line` holds the nodes from START to END when there is no choice."""
+
+    nodes: tuple[PlanNode, ...]
+    trigger: Trigger
+    max_steps: int
+    line: tuple[PlanNode, ...] | None
+    line_checks: tuple[Check | None, ...]
+    line_steps: tuple[LineStep, ...]
+
+    @property
+    def end(self) -> int:
+        """The index of END."""
+        return len(self.nodes) - 1
+
+
+def make_plan(declaration: Declaration, *, trigger: Trigger, max_steps: int | None) -> Plan:
+    """Resolve a declaration that `check` has found no problem in."""
+    names = [START, *declaration.nodes, END]
+    index = {name: position for position, name in enumerate(names)}
+    takes, gives = resolve_types(declaration)
+
+    def edge(source: str, target: str) -> PlanEdge:
+        return PlanEdge(
+            target=index[target], check=make_check(gives[source], takes[target], source, target)
+        )
+
+    def branch(spec: BranchSpec) -> PlanBranch:
+        return PlanBranch(
+            condition=spec.condition,
+            takes_stream=spec.takes_stream,
+            is_async=spec.is_async,
+            check=make_check(gives[spec.source], spec.input_type, spec.source, "its branch"),
+            ends={key: edge(spec.source, target) for key, target in spec.ends.items()},
+        )
+
+    nodes = tuple(
+        _plan_node(
+            position,
+            declaration.nodes.get(name) or _terminal(name, declaration),
+            edges=tuple(edge(one, other) for one, other in declaration.edges if one == name),
+            branches=tuple(branch(spec) for spec in declaration.branches if spec.source == name),
+            sources=tuple(index[other] for other in names if name in declaration.successors(other)),
+        )
+        for position, name in enumerate(names)
+    )
+    line = _find_line(nodes)
+    checks = () if line is None else tuple(node.edges[0].check for node in (nodes[0], *line))
+    return Plan(
+        nodes=nodes,
+        trigger=trigger,
+        max_steps=max_steps or len(declaration.nodes) + 10,
+        line=line,
+        line_checks=checks,
+        line_steps=tuple(
+            _line_step(node, check) for node, check in zip(line or (), checks, strict=False)
+        ),
+    )
+
+
+def make_check(given: Any, wanted: Any, source: str, target: str) -> Check | None:
+    """The run-time check of an edge whose types may fit; None when they surely do."""
+    if fit(given, wanted) is not Fit.MAYBE:
+        return None
+
+    def checked(value: Any) -> Any:
+        if value_fits(value, wanted):
+            return value
+        raise GraphRunError(
+            f"the edge {source} -> {target} carried a value of the wrong type",
+            code="RUNTIME_TYPE",
+            expected=type_name(wanted),
+            found=type(value).__name__,
+            where=f"{source} -> {target}",
+            remedy=f"annotate what {source!r} returns, and return that",
+        )
+
+    return checked
+
+
+def _plan_node(
+    position: int,
+    spec: NodeSpec,
+    *,
+    edges: tuple[PlanEdge, ...],
+    branches: tuple[PlanBranch, ...],
+    sources: tuple[int, ...],
+) -> PlanNode:
+    return PlanNode(
+        index=position,
+        name=spec.name,
+        spec=spec,
+        value=spec.value,
+        flow=spec.flow,
+        watched_value=spec.watched_value,
+        watched_flow=spec.watched_flow,
+        edges=edges,
+        branches=branches,
+        sources=sources,
+    )
+
+
+def _line_step(node: PlanNode, check: Check | None) -> LineStep:
+    plain = node.spec.plain
+    if plain is None:
+        return (node.name, node.value, "context", check)
+    function, is_async = plain
+    return (node.name, function, "async" if is_async else "sync", check)
+
+
+def _terminal(name: str, declaration: Declaration) -> NodeSpec:
+    def never(item: Any, context: Any) -> Awaitable[Any]:
+        raise GraphRunError(f"{name} is not a node that runs")
+
+    kind = declaration.input_type if name == START else declaration.output_type
+    return NodeSpec(
+        name=name,
+        kind="Terminal",
+        type_name="",
+        input_type=kind,
+        output_type=kind,
+        native="",
+        value=never,
+        flow=never,
+        watched_value=never,
+        watched_flow=never,
+    )
+
+
+def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
+    """The nodes between START and END when each has exactly one edge, no branch, one source."""
+    line: list[PlanNode] = []
+    node, end = nodes[0], len(nodes) - 1
+    while True:
+        if node.branches or len(node.edges) != 1:
+            return None
+        node = nodes[node.edges[0].target]
+        if len(node.sources) != 1:
+            return None
+        if node.index == end:
+            return tuple(line) if len(line) == len(nodes) - 2 else None
+        line.append(node)
