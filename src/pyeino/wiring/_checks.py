@@ -1,0 +1,145 @@
+"""Checks that need more than one key, and settings that this version cannot honour."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from pyeino.wiring._keys import all_keys
+from pyeino.wiring._problem import SettingProblem
+from pyeino.wiring._tree import LOCAL_MODEL, SQLITE_PREFIX, Settings
+
+# Key or section → what to do instead. A value other than the default is refused, because to
+# take it and do nothing would be a lie.
+NOT_IN_THIS_VERSION = {
+    "database.pool_size": "Remove it: SQLite has one writer and its own readers",
+    "redis.": "Remove it: limits and caches live in the one process that serves",
+    "rag.": "Remove it: answers come from the model alone",
+    "tracing.": "Remove it: request and trace ids stand in the logs",
+    "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
+    "cache.": "Remove it: every answer is asked of the model",
+    "queue.": "Remove it: work runs in the process that serves",
+    "storage.": "Remove it: files are not stored",
+}
+# The guide's own words for its checks.
+GUIDE_WORDS = {
+    "llm.max_tokens": "LLM max tokens must be positive",
+    "rag.retrieval.top_k": "RAG retrieval top_k must be positive",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check(settings: Settings) -> list[SettingProblem]:
+    """All that is wrong with settings whose keys are each right by themselves."""
+    return [
+        *_check_not_in_this_version(settings),
+        *_check_database(settings),
+        *_check_model(settings),
+        *_check_exposure(settings),
+    ]
+
+
+def value_at(settings: Settings, path: str) -> Any:
+    """The value of the key at `path`."""
+    value: Any = settings
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def problem_at(settings: Settings, path: str, message: str, *, remedy: str) -> SettingProblem:
+    """A problem of the key at `path`, with its value and origin."""
+    key = all_keys()[path]
+    return SettingProblem(
+        key=path,
+        value=key.shown(value_at(settings, path)),
+        origin=settings.origins.get(path, "default"),
+        message=message,
+        remedy=remedy,
+    )
+
+
+def _check_not_in_this_version(settings: Settings) -> Iterator[SettingProblem]:
+    for path, key in all_keys().items():
+        if value_at(settings, path) == key.default:
+            continue
+        for prefix, remedy in NOT_IN_THIS_VERSION.items():
+            if path.startswith(prefix):
+                yield problem_at(settings, path, "not in this version", remedy=remedy)
+
+
+def _check_database(settings: Settings) -> Iterator[SettingProblem]:
+    url = settings.database.url
+    if url and (not url.startswith(SQLITE_PREFIX) or len(url) == len(SQLITE_PREFIX)):
+        yield problem_at(
+            settings,
+            "database.url",
+            "only SQLite is in this version",
+            remedy="Give a file as sqlite:///folder/name.db, or remove it for the default file",
+        )
+
+
+def _check_model(settings: Settings) -> Iterator[SettingProblem]:
+    llm = settings.llm
+    if llm.provider == "local":
+        for path in ("llm.api_key", "llm.base_url"):
+            if value_at(settings, path):
+                yield problem_at(
+                    settings,
+                    path,
+                    "the local model takes none",
+                    remedy="Set llm.provider: openai to use an OpenAI-compatible endpoint",
+                )
+        return
+    if llm.model == LOCAL_MODEL:
+        yield problem_at(
+            settings,
+            "llm.model",
+            f"the provider {llm.provider} needs the name of one of its models",
+            remedy="Set llm.model (PYEINO_LLM__MODEL)",
+        )
+    if not llm.api_key and not llm.base_url:
+        yield problem_at(
+            settings,
+            "llm.api_key",
+            "LLM API key is required",
+            remedy="Set llm.api_key (PYEINO_LLM__API_KEY, or PYEINO_LLM__API_KEY_FILE for a file); "
+            "an endpoint of your own (llm.base_url) may need none",
+        )
+    if llm.base_url and not llm.base_url.startswith(("http://", "https://")):
+        yield problem_at(
+            settings,
+            "llm.base_url",
+            "expected a URL that begins with http:// or https://",
+            remedy="For example https://api.openai.com/v1",
+        )
+
+
+def _check_exposure(settings: Settings) -> Iterator[SettingProblem]:
+    server = settings.server
+    open_to_all = not is_loopback(server.host) and not settings.auth.enabled
+    if open_to_all and not server.allow_public_without_auth:
+        yield problem_at(
+            settings,
+            "server.host",
+            "everybody who reaches this machine could use the server: this version has no auth",
+            remedy="Listen on 127.0.0.1; or, behind a proxy that authenticates, "
+            "set server.allow_public_without_auth: true",
+        )
+    if settings.environment == "production" and not settings.auth.enabled:
+        yield problem_at(
+            settings,
+            "environment",
+            "production needs auth, which is not in this version",
+            remedy="Run with ENV=staging behind a proxy that authenticates",
+        )

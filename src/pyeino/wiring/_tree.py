@@ -1,0 +1,191 @@
+"""The settings tree: every key with its type, bounds and default.
+
+A key's path is its section and name joined by a dot (`llm.api_key`); its environment variable is
+`PYEINO_` and the path in capitals joined by two underscores (`PYEINO_LLM__API_KEY`). Durations
+are seconds, or text such as "30s", "5m", "250ms"; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+LOCAL_MODEL = "smollm2-135m-instruct"
+SQLITE_PREFIX = "sqlite:///"
+
+DURATION = "duration"
+SECRET = "secret"  # noqa: S105 (a marker, not a secret)
+
+Duration = Annotated[float, Meta(ge=0, le=86_400, extra={"kind": DURATION})]
+Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Secret = Annotated[str, Meta(extra={"kind": SECRET})]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True):
+    """One section of the tree."""
+
+
+class ServerSettings(_Section, frozen=True, kw_only=True):
+    """Where the server listens and how long it waits."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    read_timeout: Duration = 30.0
+    write_timeout: Duration = 30.0
+    idle_timeout: Duration = 120.0
+    heartbeat: Duration = 10.0
+    drain_delay: Duration | None = None
+    drain_timeout: Duration = 30.0
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    allow_public_without_auth: bool = False
+
+
+class DatabaseSettings(_Section, frozen=True, kw_only=True):
+    """Where sessions and messages are kept."""
+
+    url: Secret = ""
+    pool_size: Positive = 10
+
+
+class RedisSettings(_Section, frozen=True, kw_only=True):
+    """The shared cache and limits of several replicas."""
+
+    url: Secret = ""
+
+
+class LLMSettings(_Section, frozen=True, kw_only=True):
+    """Which model answers, and how it is asked."""
+
+    provider: Literal["local", "openai"] = "local"
+    model: str = LOCAL_MODEL
+    api_key: Secret = ""
+    base_url: str = ""
+    max_tokens: Positive = 4096
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.7
+    timeout: Duration = 60.0
+    retry_count: Annotated[int, Meta(ge=0, le=20)] = 3
+    extra: dict[str, Any] = {}
+
+
+class VectorStoreSettings(_Section, frozen=True, kw_only=True):
+    """Where vectors are kept."""
+
+    provider: str = ""
+    url: Secret = ""
+    collection: str = ""
+    dimension: Positive | None = None
+
+
+class EmbeddingSettings(_Section, frozen=True, kw_only=True):
+    """What turns text into vectors."""
+
+    provider: str = ""
+    model: str = ""
+    api_key: Secret = ""
+    base_url: str = ""
+    dimension: Positive | None = None
+    batch_size: Positive = 32
+
+
+class RetrievalSettings(_Section, frozen=True, kw_only=True):
+    """How passages are found and chosen."""
+
+    top_k: Positive = 5
+    score_threshold: Fraction | None = 0.7
+    vector_weight: Fraction = 0.7
+    keyword_weight: Fraction = 0.3
+    fusion: Literal["weighted", "rrf"] = "weighted"
+
+
+class RAGSettings(_Section, frozen=True, kw_only=True):
+    """Retrieval-augmented answers."""
+
+    vector_store: VectorStoreSettings = VectorStoreSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+
+
+class LoggingSettings(_Section, frozen=True, kw_only=True):
+    """What is logged, and in which form."""
+
+    level: Literal["debug", "info", "warn", "error", "fatal"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class MetricsSettings(_Section, frozen=True, kw_only=True):
+    """Where metrics are served."""
+
+    enabled: bool = True
+    path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9/_.-]+$")] = "/metrics"
+
+
+class TracingSettings(_Section, frozen=True, kw_only=True):
+    """Traces of each run."""
+
+    enabled: bool = False
+
+
+class AuthSettings(_Section, frozen=True, kw_only=True):
+    """Who may ask."""
+
+    enabled: bool = False
+
+
+class LimitsSettings(_Section, frozen=True, kw_only=True):
+    """How much is taken at once."""
+
+    max_body_bytes: Annotated[int, Meta(ge=1_024, le=1_073_741_824)] = 1_048_576
+    max_requests: Positive = 512
+    max_connections: Positive = 2048
+
+
+class CacheSettings(_Section, frozen=True, kw_only=True):
+    """Answers kept for reuse."""
+
+    enabled: bool = False
+
+
+class QueueSettings(_Section, frozen=True, kw_only=True):
+    """Where background work waits."""
+
+    url: Secret = ""
+
+
+class StorageSettings(_Section, frozen=True, kw_only=True):
+    """Where files are kept."""
+
+    url: Secret = ""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings, checked; `origins` says for each key where its value comes from."""
+
+    environment: Literal["development", "test", "staging", "production"] = "development"
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    llm: LLMSettings = LLMSettings()
+    rag: RAGSettings = RAGSettings()
+    logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitsSettings = LimitsSettings()
+    cache: CacheSettings = CacheSettings()
+    queue: QueueSettings = QueueSettings()
+    storage: StorageSettings = StorageSettings()
+    origins: dict[str, str] = {}
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file: that of `database.url`, else `pyeino.db` in the user's data folder."""
+        if self.database.url:
+            return Path(self.database.url.removeprefix(SQLITE_PREFIX)).expanduser()
+        return Path(platformdirs.user_data_dir("pyeino")) / "pyeino.db"

@@ -1,0 +1,378 @@
+"""Settings: every key by every way, all problems at once, secrets never shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyeino.wiring import (
+    Settings,
+    SettingsError,
+    load_settings,
+    parse_duration,
+    setting_rows,
+)
+from pyeino.wiring._checks import NOT_IN_THIS_VERSION, value_at
+from pyeino.wiring._keys import Key, all_keys
+
+_FILE = Path(__file__).parents[3] / "configs" / "config.yaml"
+
+# A value for each key that differs from its default, as text and as YAML holds it. What does not
+# go together by itself is completed by `_COMPANIONS`.
+_TRIAL: dict[str, tuple[str, Any]] = {
+    "environment": ("staging", "staging"),
+    "server.host": ("::1", "::1"),
+    "server.port": ("9000", 9000),
+    "server.read_timeout": ("5m", 300.0),
+    "server.write_timeout": ("1.5", 1.5),
+    "server.idle_timeout": ("1m30s", 90.0),
+    "server.heartbeat": ("250ms", 0.25),
+    "server.drain_delay": ("2s", 2.0),
+    "server.drain_timeout": ("1h", 3600.0),
+    "server.allowed_hosts": ("a.example,b.example", ("a.example", "b.example")),
+    "server.allowed_origins": ("https://a.example", ("https://a.example",)),
+    "server.allow_public_without_auth": ("true", True),
+    "database.url": ("sqlite:///x/y.db", "sqlite:///x/y.db"),
+    "llm.provider": ("openai", "openai"),
+    "llm.model": ("other", "other"),
+    "llm.api_key": ("k-12345678", "k-12345678"),
+    "llm.base_url": ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
+    "llm.max_tokens": ("17", 17),
+    "llm.temperature": ("0", 0.0),
+    "llm.timeout": ("9s", 9.0),
+    "llm.retry_count": ("0", 0),
+    "llm.extra": ('{"top_k": 3}', {"top_k": 3}),
+    "logging.level": ("debug", "debug"),
+    "logging.format": ("json", "json"),
+    "metrics.enabled": ("false", False),
+    "metrics.path": ("/m/etrics", "/m/etrics"),
+    "limits.max_body_bytes": ("2048", 2048),
+    "limits.max_requests": ("3", 3),
+    "limits.max_connections": ("4", 4),
+}
+_COMPANIONS: dict[str, dict[str, str]] = {
+    "llm.provider": {"llm.model": "m", "llm.api_key": "k"},
+    "llm.model": {"llm.provider": "openai", "llm.api_key": "k"},
+    "llm.api_key": {"llm.provider": "openai", "llm.model": "m"},
+    "llm.base_url": {"llm.provider": "openai", "llm.model": "m"},
+}
+_REFUSED = [path for path in all_keys() if path.startswith(tuple(NOT_IN_THIS_VERSION))]
+
+
+def _variable(path: str) -> str:
+    return "PYEINO_" + path.upper().replace(".", "__")
+
+
+def _as_yaml(values: dict[str, Any]) -> str:
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        *parents, name = path.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[name] = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(tree)
+
+
+def _problems(error: pytest.ExceptionInfo[SettingsError]) -> dict[str, Any]:
+    return {problem.key: problem for problem in error.value.problems}
+
+
+def test_every_key_has_a_trial_or_is_refused() -> None:
+    assert set(_TRIAL) | set(_REFUSED) == set(all_keys())
+    assert not set(_TRIAL) & set(_REFUSED)
+
+
+@pytest.mark.parametrize("path", _TRIAL)
+def test_g12_every_key_can_be_set_by_each_way(path: str, tmp_path: Path) -> None:
+    text, expected = _TRIAL[path]
+    companions = _COMPANIONS.get(path, {})
+    assert value_at(Settings(), path) != expected
+
+    by_flag = load_settings(env={}, overrides={**companions, path: text})
+    assert value_at(by_flag, path) == expected
+    assert by_flag.origins[path] == f"--set {path}"
+
+    variables = {_variable(name): value for name, value in {**companions, path: text}.items()}
+    by_variable = load_settings(env=variables)
+    assert value_at(by_variable, path) == expected
+    assert by_variable.origins[path] == f"environment {_variable(path)}"
+
+    file = tmp_path / "c.yaml"
+    file.write_text(_as_yaml({**companions, path: expected}))
+    by_file = load_settings(file, env={})
+    assert value_at(by_file, path) == expected
+    assert re.fullmatch(rf"{re.escape(str(file))}:\d+", by_file.origins[path])
+
+
+@pytest.mark.parametrize("path", _REFUSED)
+def test_what_this_version_cannot_honour_is_refused_with_a_remedy(path: str) -> None:
+    key = all_keys()[path]
+    text = {
+        "rag.retrieval.fusion": "rrf",
+        "rag.retrieval.score_threshold": "0.5",
+        "rag.retrieval.vector_weight": "0.5",
+        "rag.retrieval.keyword_weight": "0.5",
+    }.get(path, "true" if key.plain is bool else "7")
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={_variable(path): text})
+    problem = _problems(error)[path]
+    assert problem.message == "not in this version"
+    assert problem.remedy
+
+
+def test_the_defaults_are_the_guides() -> None:
+    settings = load_settings(env={})
+    assert settings.server.port == 8080
+    assert (settings.server.read_timeout, settings.server.write_timeout) == (30, 30)
+    assert settings.server.idle_timeout == 120
+    assert (settings.llm.max_tokens, settings.llm.temperature) == (4096, 0.7)
+    assert (settings.llm.timeout, settings.llm.retry_count) == (60, 3)
+    assert settings.rag.retrieval.top_k == 5
+    assert settings.rag.retrieval.score_threshold == 0.7
+    assert settings.server.host == "127.0.0.1"
+    assert settings.llm.provider == "local"
+    assert set(settings.origins.values()) == {"default"}
+
+
+def test_the_documented_file_equals_the_defaults_and_names_every_key() -> None:
+    from_file = load_settings(_FILE, env={})
+    defaults = load_settings(env={})
+    for path in all_keys():
+        assert value_at(from_file, path) == value_at(defaults, path), path
+        assert from_file.origins[path].startswith(str(_FILE)), path
+
+
+def test_a_file_that_merely_lies_there_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "config.yaml").write_text("server: {port: 1}")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(env={}).server.port == 8080
+    named = load_settings(env={"PYEINO_CONFIG": "configs/config.yaml"})
+    assert named.server.port == 1
+
+
+def test_file_below_environment_below_flags(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("server:\n  port: 1\n  host: 127.0.0.1\nlogging:\n  level: warn\n")
+    settings = load_settings(
+        file,
+        env={"PORT": "2", "PYEINO_SERVER__PORT": "3", "LOG_LEVEL": "error"},
+        overrides={"server.port": "4"},
+        flags={"server.port": "--port"},
+    )
+    assert settings.server.port == 4
+    assert settings.origins["server.port"] == "--port"
+    assert settings.logging.level == "error"
+    assert settings.origins["server.host"] == f"{file}:3"
+    assert load_settings(file, env={"PORT": "2", "PYEINO_SERVER__PORT": "3"}).server.port == 3
+
+
+def test_g13_own_names_are_read_and_empty_ones_are_not() -> None:
+    settings = load_settings(
+        env={
+            "ENV": "staging",
+            "LOG_LEVEL": "debug",
+            "DATABASE_URL": "sqlite:///a.db",
+            "PORT": "9",
+            "REDIS_URL": "",
+        }
+    )
+    assert settings.environment == "staging"
+    assert settings.logging.level == "debug"
+    assert settings.database_path == Path("a.db")
+    assert settings.server.port == 9
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={"DATABASE_URL": "postgres://u:hunter2@db/x", "REDIS_URL": "redis://r"})
+    problems = _problems(error)
+    assert problems["database.url"].origin == "environment DATABASE_URL"
+    assert "not in this version" in problems["redis.url"].message
+    assert "hunter2" not in str(error.value)
+
+
+def test_g15_all_problems_at_once_with_key_value_origin_and_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("server:\n  prot: 1\n  port: 70000\nllm:\n  temperature: hot\nsevrer: {}\n")
+    with pytest.raises(SettingsError) as error:
+        load_settings(
+            file,
+            env={"PYEINO_LLM__TIMEOUT": "soon", "PYEINO_SERVER_PORT": "1", "PORT": "8080"},
+            overrides={"llm.max_tokens": "0"},
+        )
+    problems = _problems(error)
+    assert problems["server.prot"].remedy == "Did you mean server.port?"
+    assert problems["server.prot"].origin == f"{file}:2"
+    # The value of the file is refused although a variable overrides it.
+    assert problems["server.port"].value == "70000"
+    assert "0 to 65535" in problems["server.port"].message
+    assert problems["llm.temperature"].origin == f"{file}:5"
+    assert "30s" in problems["llm.timeout"].message
+    assert problems["PYEINO_SERVER_PORT"].remedy == "Did you mean PYEINO_SERVER__PORT?"
+    assert problems["llm.max_tokens"].message.startswith("LLM max tokens must be positive")
+    assert "sevrer" in problems
+    assert len(problems) == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "words"),
+    [
+        ("server:\n  port: 1\n  port: 2\n", 3, "already set in line 2"),
+        ("server:\n  port: [1\n", 3, "not valid YAML"),
+        ("- a\n- b\n", 1, "expected a mapping"),
+        ("server: 5\n", 1, "expected a mapping"),
+        ("llm:\n  api_key: 123\n", 2, "expected text"),
+        ("server:\n  port: '8080'\n", 2, "expected a whole number"),
+        ("server:\n  port: yes\n", 2, "expected a whole number"),
+        ("server:\n  ? [a]\n  : 1\n", 2, "a key must be text"),
+        ("x: !!python/object/apply:os.system ['true']\n", 1, "not valid YAML|unknown"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(
+    tmp_path: Path, content: str, line: int, words: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=words) as error:
+        load_settings(file, env={})
+    assert error.value.problems[0].origin == f"{file}:{line}"
+
+
+def test_a_missing_file_is_a_problem_and_not_a_traceback(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(tmp_path / "none.yaml", env={})
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("# nothing\n")
+    assert load_settings(empty, env={}).server.port == 8080
+    empty.write_text("server:\n  # all commented out\n")
+    assert load_settings(empty, env={}).server.port == 8080
+
+
+def test_secrets_are_read_from_files_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-secret-in-a-file\n")
+    env = {
+        "PYEINO_LLM__PROVIDER": "openai",
+        "PYEINO_LLM__MODEL": "m",
+        "PYEINO_LLM__API_KEY_FILE": str(file),
+    }
+    settings = load_settings(env=env)
+    assert settings.llm.api_key == "sk-secret-in-a-file"
+    shown = "\n".join(f"{row.key} {row.value} {row.origin}" for row in setting_rows(settings))
+    assert "sk-secret" not in shown
+    assert f"llm.api_key *** environment PYEINO_LLM__API_KEY_FILE ({file})" in shown
+    with pytest.raises(SettingsError, match="set twice"):
+        load_settings(env={**env, "PYEINO_LLM__API_KEY": "sk-other"})
+    with pytest.raises(SettingsError, match="cannot read the secret"):
+        load_settings(env={**env, "PYEINO_LLM__API_KEY_FILE": str(tmp_path / "none")})
+    with pytest.raises(SettingsError, match="unknown setting"):
+        load_settings(env={"PYEINO_SERVER__PORT_FILE": str(file)})
+    url = tmp_path / "url"
+    url.write_text("sqlite:///from-a-file.db")
+    assert load_settings(env={"DATABASE_URL_FILE": str(url)}).database_path.name == "from-a-file.db"
+
+
+def test_entries_of_a_mapping_are_set_one_by_one(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("llm:\n  extra:\n    top_k: 1\n    seed: 2\n")
+    settings = load_settings(
+        file,
+        env={"PYEINO_LLM__EXTRA__TOP_K": "5", "PYEINO_LLM__EXTRA__MODE": "fast"},
+        overrides={"llm.extra.flag": "true"},
+    )
+    assert settings.llm.extra == {"top_k": 5, "seed": 2, "mode": "fast", "flag": True}
+
+
+def test_the_default_of_a_mapping_is_not_shared() -> None:
+    load_settings(env={"PYEINO_LLM__EXTRA__A": "1"})
+    assert load_settings(env={}).llm.extra == {}
+
+
+def test_g15_a_key_is_asked_only_of_providers_that_need_one() -> None:
+    openai = {"llm.provider": "openai", "llm.model": "m"}
+    with pytest.raises(SettingsError, match="LLM API key is required"):
+        load_settings(env={}, overrides=openai)
+    own = {**openai, "llm.base_url": "http://127.0.0.1:11434/v1"}
+    assert load_settings(env={}, overrides=own).llm.api_key == ""
+    with pytest.raises(SettingsError, match="needs the name of one of its models"):
+        load_settings(env={}, overrides={"llm.provider": "openai", "llm.api_key": "k"})
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={}, overrides={"llm.provider": "opnai", "llm.api_key": "k"})
+    assert set(_problems(error)) == {"llm.provider"}  # and nothing that only follows from it
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
+def test_a_public_host_without_auth_is_refused_unless_named(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"server\.allow_public_without_auth: true"):
+        load_settings(env={}, overrides={"server.host": host})
+    allowed = {"server.host": host, "server.allow_public_without_auth": "true"}
+    assert load_settings(env={}, overrides=allowed).server.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_is_free(host: str) -> None:
+    assert load_settings(env={}, overrides={"server.host": host}).server.host == host
+
+
+def test_production_refuses_missing_auth() -> None:
+    with pytest.raises(SettingsError, match="production needs auth"):
+        load_settings(env={"ENV": "production"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("250ms", 0.25),
+        ("1d", 86400),
+        ("7", 7),
+        (" 0.5 ", 0.5),
+        (12, 12),
+        (1.5, 1.5),
+    ],
+)
+def test_durations(text: Any, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "5x", "-", "1:30", "inf", "nan", True, None, [], "5 m s"]
+)
+def test_what_is_no_duration(text: Any) -> None:
+    with pytest.raises(ValueError):
+        parse_duration(text)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(all_keys())), st.text(max_size=12), max_size=4))
+def test_any_values_give_settings_or_problems_and_nothing_else(values: dict[str, str]) -> None:
+    try:
+        settings = load_settings(env={}, overrides=values)
+    except SettingsError as error:
+        assert error.problems
+        assert all(problem.remedy and problem.origin for problem in error.problems)
+    else:
+        assert all(settings.origins[path] == f"--set {path}" for path in values)
+
+
+@given(st.text(min_size=20, max_size=40, alphabet="abcdefghijklmnop0123456789"))
+def test_no_secret_stands_in_any_message(secret: str) -> None:
+    secrets = {key.path: secret for key in all_keys().values() if key.is_secret}
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={}, overrides=secrets)
+    assert secret not in str(error.value)
+
+
+def test_keys_say_what_they_expect() -> None:
+    keys: dict[str, Key] = all_keys()
+    assert keys["logging.level"].expected() == "one of debug, info, warn, error, fatal"
+    assert keys["server.drain_delay"].expected().endswith("or null")
+    assert keys["llm.extra"].expected() == "a mapping"
