@@ -25,7 +25,7 @@ const status = byId("status");
 
 const conversation = new Conversation();
 let running = null; // AbortController of the answer that is coming in
-let following = true; // whether the reader is at the end, so that it may scroll along
+let following = false; // whether the reader is at the end, so that it may scroll along
 
 // -- scrolling --------------------------------------------------------------------------------
 
@@ -39,12 +39,12 @@ function scrollToEnd() {
 
 function follow() {
   if (following) scrollToEnd();
-  toEnd.hidden = following || atEnd();
+  toEnd.hidden = following || atEnd() || !transcript.hasChildNodes();
 }
 
 scroller.addEventListener("scroll", () => {
-  following = atEnd();
-  toEnd.hidden = following;
+  following = atEnd() && transcript.hasChildNodes();
+  toEnd.hidden = atEnd() || !transcript.hasChildNodes();
 });
 toEnd.addEventListener("click", () => {
   following = true;
@@ -172,6 +172,7 @@ function newChat() {
   transcript.replaceChildren();
   byId("welcome").hidden = false;
   status.textContent = "New chat";
+  following = false;
   toEnd.hidden = true;
   field.focus();
 }
@@ -185,7 +186,8 @@ function restore() {
     else answer.stop(seconds);
   }
   byId("welcome").hidden = conversation.turns.length > 0;
-  scrollToEnd();
+  following = conversation.turns.length > 0;
+  follow();
 }
 
 byId("new-chat").addEventListener("click", newChat);
@@ -198,4 +200,4 @@ byId("suggestions").append(
 );
 restore();
 fieldChanged();
-showBanner(byId("banner")).then(follow);
+showBanner(byId("banner"), byId("model")).then(follow);

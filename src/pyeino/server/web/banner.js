@@ -67,14 +67,18 @@ function setUp() {
   );
 }
 
-/** Fill `element` from /v1/models; without an answer it says that the server cannot be asked. */
-export async function showBanner(element) {
+/**
+ * Fill `element` (and `name`, the short form in the top bar) from /v1/models; without an answer
+ * it says that the server does not tell.
+ */
+export async function showBanner(element, name) {
   let model = null;
   try {
     model = answering(await models());
   } catch (error) {
     console.warn("No list of models:", error.message);
   }
+  name.textContent = model?.id ?? "";
   const text = model
     ? h("p", {}, h("strong", {}, model.id), " answers: ", sentence(model))
     : h("p", {}, "The server does not say which model answers.");
