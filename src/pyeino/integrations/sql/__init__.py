@@ -1,0 +1,7 @@
+"""Stores on SQL: tables, migrations, and the SQLite form of the repositories."""
+
+from pyeino.integrations.sql._database import SqliteDatabase
+from pyeino.integrations.sql._messages import SqlMessageRepository
+from pyeino.integrations.sql._repositories import SqlScope, SqlSessionRepository
+
+__all__ = ["SqlMessageRepository", "SqlScope", "SqlSessionRepository", "SqliteDatabase"]

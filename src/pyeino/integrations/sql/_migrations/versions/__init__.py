@@ -1,0 +1,3 @@
+"""One file per schema revision, forward only."""
+
+__all__: list[str] = []

@@ -1,0 +1,88 @@
+"""The tables, the same for every dialect; `_migrations` brings a database up to them.
+
+Times are microseconds since 1970 in UTC, JSON is text: both read the same everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+REVISIONS: Final = ("0001",)
+"""Every schema that ever was, oldest first; the last one is what `metadata` describes."""
+
+APPLICATION_ID: Final = 0x65696E6F
+"""Stands in the header of our SQLite files ("eino"), so that another program's file is told."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "user_id", "id"),
+    Index(None, "tenant", "user_id", "created_at", "id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("turn_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("remembered", Boolean, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("total_tokens", Integer),
+    Column("metadata", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+    ForeignKeyConstraint(
+        ["tenant", "user_id", "session_id"],
+        ["sessions.tenant", "sessions.user_id", "sessions.id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "tenant", "user_id", "session_id", "position", unique=True),
+    Index(None, "tenant", "turn_id"),
+    Index(
+        "ix_messages_pending",
+        "tenant",
+        "created_at",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+)

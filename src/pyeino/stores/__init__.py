@@ -1,0 +1,54 @@
+"""Protocols and records of everything that is stored; the implementations live elsewhere."""
+
+from pyeino.stores._errors import (
+    invalid_argument,
+    message_exists,
+    message_not_found,
+    session_exists,
+    session_not_found,
+)
+from pyeino.stores._paging import (
+    MAX_INTEGER,
+    MAX_PAGE,
+    check_limit,
+    decode_message_cursor,
+    decode_session_cursor,
+    encode_message_cursor,
+    encode_session_cursor,
+)
+from pyeino.stores._records import (
+    MessageStatus,
+    MessageUsage,
+    NewMessage,
+    Page,
+    Session,
+    StoredMessage,
+    TurnOutcome,
+    is_remembered,
+)
+from pyeino.stores._repositories import MessageRepository, SessionRepository
+
+__all__ = [
+    "MAX_INTEGER",
+    "MAX_PAGE",
+    "MessageRepository",
+    "MessageStatus",
+    "MessageUsage",
+    "NewMessage",
+    "Page",
+    "Session",
+    "SessionRepository",
+    "StoredMessage",
+    "TurnOutcome",
+    "check_limit",
+    "decode_message_cursor",
+    "decode_session_cursor",
+    "encode_message_cursor",
+    "encode_session_cursor",
+    "invalid_argument",
+    "is_remembered",
+    "message_exists",
+    "message_not_found",
+    "session_exists",
+    "session_not_found",
+]

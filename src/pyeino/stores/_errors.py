@@ -1,0 +1,47 @@
+"""The errors that every implementation of a store raises in the same words."""
+
+from __future__ import annotations
+
+from pyeino.errors import NotFoundError, ValidationError
+
+
+def session_not_found() -> NotFoundError:
+    """The one answer to an unknown session and to somebody else's.
+
+    It names no id, so that both are equal byte for byte.
+    """
+    return NotFoundError("SESSION_NOT_FOUND", "There is no such session")
+
+
+def message_not_found() -> NotFoundError:
+    """The one answer to an unknown message and to somebody else's."""
+    return NotFoundError("MESSAGE_NOT_FOUND", "There is no such message")
+
+
+def session_exists() -> ValidationError:
+    """The user already has a session of this id."""
+    return ValidationError(
+        "SESSION_EXISTS",
+        "A session of this id exists already",
+        details="Take another id, or none to be given one.",
+        http_status=409,
+    )
+
+
+def message_exists() -> ValidationError:
+    """The tenant already has a message of this id."""
+    return ValidationError(
+        "MESSAGE_EXISTS",
+        "A message of this id exists already",
+        details="Take another message id for each request.",
+        http_status=409,
+    )
+
+
+def invalid_argument(field: str, *, expected: str, found: str) -> ValidationError:
+    """An argument that no store accepts, with its name."""
+    return ValidationError(
+        "INVALID_REQUEST",
+        f"{field}: expected {expected}, found {found}",
+        metadata={"field": field, "expected": expected, "found": found},
+    )
