@@ -7,11 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from typing import Any, TypeVar, cast
 
 from pyeino.streams._source import Source
+from pyeino.streams._tasks import spawn, uninterrupted
 
 T = TypeVar("T")
-
-_cleanups: set[asyncio.Task[None]] = set()
-"""Closes of abandoned iterators that are under way; the loop itself keeps only weak references."""
 
 
 class IteratorSource(Source[T]):
@@ -35,25 +33,30 @@ class IteratorSource(Source[T]):
         if self._closed:
             return
         self._closed = True
-        close = getattr(self._iterator, "aclose", None)
+        iterator = self._iterator
         try:
-            if close is not None:
-                await close()
+            if isinstance(iterator, AsyncGenerator):
+                # In the caller's task: a generator may hold context variables or scopes that
+                # have to be left in the task and context in which they were entered.
+                await iterator.aclose()
+            elif (close := getattr(iterator, "aclose", None)) is not None:
+                await uninterrupted(_await(close), "close stream source")
         finally:
             if self._on_close is not None:
-                await self._on_close()
+                await uninterrupted(_await(self._on_close), "stream on_close")
 
     def abandon(self) -> None:
-        # An async generator without a hook is finished by the loop's own asyncgen hooks.
-        if self._closed or (self._on_close is None and isinstance(self._iterator, AsyncGenerator)):
+        # A generator without a hook is finished by the loop's own hooks for async generators.
+        generator = isinstance(self._iterator, AsyncGenerator)
+        if self._closed:
+            return
+        if self._on_close is None and (generator or not hasattr(self._iterator, "aclose")):
             return
         try:
-            loop = asyncio.get_running_loop()
+            asyncio.get_running_loop()
         except RuntimeError:
-            return
-        task = loop.create_task(self.aclose(), name="close abandoned stream")
-        _cleanups.add(task)
-        task.add_done_callback(_cleanups.discard)
+            return  # no loop in this thread that could run the close; the warning has told
+        spawn(self.aclose(), "close abandoned stream")
 
     @property
     def finished(self) -> bool:
@@ -62,3 +65,7 @@ class IteratorSource(Source[T]):
             return False
         # A generator that has raised has no frame any more, and cannot go on.
         return getattr(cast(Any, iterator), "ag_frame", None) is None
+
+
+async def _await(call: Callable[[], Awaitable[None]]) -> None:
+    await call()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -12,8 +13,8 @@ T = TypeVar("T")
 class Source(ABC, Generic[T]):
     """Where the items of a stream come from. Only the stream that owns it calls it.
 
-    One pull at a time; `aclose` never runs beside a pull. All methods are safe to call again
-    after the source has been closed.
+    One pull at a time; `aclose` never runs beside a pull. `aclose` and `abandon` do nothing when
+    the source is already closed.
     """
 
     __slots__ = ()
@@ -27,15 +28,19 @@ class Source(ABC, Generic[T]):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Free everything; called once at the end or at an early close, whichever comes first."""
+        """Free everything, at the end or at an early close, whichever comes first."""
 
     @abstractmethod
     def abandon(self) -> None:
         """Free everything without waiting: the stream was garbage-collected."""
 
+    def abandon_after(self, _: object) -> None:
+        """`abandon`, as the done callback of the task that has been pulling."""
+        self.abandon()
+
     @property
     def finished(self) -> bool:
-        """True when an error that left `pull` also ended the source."""
+        """True when the error that has just left a pull also ended the source."""
         return False
 
     @property
@@ -44,10 +49,26 @@ class Source(ABC, Generic[T]):
         return False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEnd:
+    """Among the items of `merge_named`: the stream called `name` has ended."""
+
+    name: str
+
+
 class Failure:
     """An error on its way through a buffer, so that it cannot be taken for an item."""
 
-    __slots__ = ("error",)
+    __slots__ = ("_error", "_traceback")
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self._error = error
+        self._traceback = error.__traceback__
+
+    def throw(self) -> NoReturn:
+        """Raise the error with the traceback it came with.
+
+        Several readers may raise the same error; each starts from the original traceback, so
+        that it does not grow with the number of readers.
+        """
+        raise self._error.with_traceback(self._traceback)
