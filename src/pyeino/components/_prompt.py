@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -149,23 +149,23 @@ def _prepare(
     )
 
 
-def _message_of(part: Any, where: str) -> Message:
-    pair = cast("tuple[object, ...]", part if isinstance(part, tuple) else ())
-    if len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str):
-        if pair[0] in _ROLES:
-            return Message(role=Role(pair[0]), content=pair[1])
+def _message_of(part: tuple[str, str], where: str) -> Message:
+    if type(part) is not tuple or [isinstance(one, str) for one in part] != [True, True]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DeclarationError(
+            "this cannot be a part of a prompt",
+            where=where,
+            expected="a Message, a MessagesPlaceholder or (role, text)",
+            found=repr(part)[:80],
+        )
+    role, text = part
+    if role not in _ROLES:
         raise DeclarationError(
             "unknown role in a prompt",
             where=where,
-            expected=" or ".join(repr(role) for role in _ROLES),
-            found=repr(pair[0]),
+            expected=" or ".join(repr(name) for name in _ROLES),
+            found=repr(role),
         )
-    raise DeclarationError(
-        "this cannot be a part of a prompt",
-        where=where,
-        expected="a Message, a MessagesPlaceholder or (role, text)",
-        found=type(part).__name__,
-    )
+    return Message(role=Role(role), content=text)
 
 
 def _rendered_fields(part: InputPart) -> list[tuple[str, str]]:

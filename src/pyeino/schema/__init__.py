@@ -1,7 +1,11 @@
 """Messages, documents, tools and their codecs: the vocabulary of every other room."""
 
+from pyeino.schema._codec import Codec
+from pyeino.schema._codec_types import StoredType, Upcaster
+from pyeino.schema._document import Document
 from pyeino.schema._extra import concat_extra
-from pyeino.schema._message import Message, Role
+from pyeino.schema._message import Message, Role, concat_message_lists
+from pyeino.schema._parser import MessageParser
 from pyeino.schema._parts import (
     AudioPart,
     FilePart,
@@ -16,6 +20,7 @@ from pyeino.schema._parts import (
 )
 from pyeino.schema._tool_call import FunctionCall, ToolCall
 from pyeino.schema._tool_info import DataType, ParameterInfo, ToolChoice, ToolInfo
+from pyeino.schema._tool_result import ToolResult
 from pyeino.schema._usage import (
     CompletionTokenDetails,
     LogProb,
@@ -28,8 +33,10 @@ from pyeino.schema._usage import (
 
 __all__ = [
     "AudioPart",
+    "Codec",
     "CompletionTokenDetails",
     "DataType",
+    "Document",
     "FilePart",
     "FunctionCall",
     "ImagePart",
@@ -38,19 +45,24 @@ __all__ = [
     "LogProbs",
     "MediaPart",
     "Message",
+    "MessageParser",
     "OutputPart",
     "ParameterInfo",
     "PromptTokenDetails",
     "ReasoningPart",
     "ResponseMeta",
     "Role",
+    "StoredType",
     "TextPart",
     "TokenUsage",
     "ToolCall",
     "ToolChoice",
     "ToolInfo",
+    "ToolResult",
     "ToolSearchResultPart",
     "TopLogProb",
+    "Upcaster",
     "VideoPart",
     "concat_extra",
+    "concat_message_lists",
 ]

@@ -19,7 +19,6 @@ from pyeino.schema._usage import (
     TokenUsage,
 )
 
-
 PartT = TypeVar("PartT")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from pyeino.errors import ConcatError, EmptyStreamError
+from pyeino.errors import ConcatError, EmptyStreamError, ParseError
 from pyeino.schema._concat import concat_fields
 from pyeino.schema._parts import InputPart, OutputPart
+from pyeino.schema._text_form import meta_lines, part_lines, tool_call_lines
 from pyeino.schema._tool_call import ToolCall
 from pyeino.schema._usage import ResponseMeta
 
@@ -85,3 +86,62 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                     found=type(item).__name__,
                 )
         return items[0] if len(items) == 1 else cls(**concat_fields(items))
+
+    def __str__(self) -> str:
+        """`role: content`, then a block for each thing that there is; base64 data by length."""
+        lines = [f"{self.role.value}: {self.content}"]
+        lines += part_lines("user_input_multi_content", self.user_input_multi_content)
+        lines += part_lines("assistant_output_multi_content", self.assistant_output_multi_content)
+        if self.reasoning_content:
+            lines += ["reasoning content:", self.reasoning_content]
+        lines += tool_call_lines(self.tool_calls)
+        if self.tool_call_id:
+            lines.append(f"tool_call_id: {self.tool_call_id}")
+        if self.tool_name:
+            lines.append(f"tool_call_name: {self.tool_name}")
+        return "\n".join(lines + meta_lines(self.response_meta))
+
+    def to_json(self) -> str:
+        """The JSON form: role and content always, everything else only when it is not empty.
+
+        Leaves out `streaming_index`, which means something inside one stream only.
+        """
+        parts = tuple(
+            part
+            if part.streaming_index is None
+            else msgspec.structs.replace(part, streaming_index=None)
+            for part in self.assistant_output_multi_content
+        )
+        whole = msgspec.structs.replace(self, assistant_output_multi_content=parts)
+        return msgspec.json.encode(whole).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Message:
+        """The message of a JSON form; ParseError names the spot that does not fit."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ParseError(f"this is not the JSON of a message: {error}") from error
+
+
+def concat_message_lists(
+    lists: Sequence[Sequence[Message | None]],
+) -> list[Message | None]:
+    """Add up chunks that are lists of messages, one column a message (a tools node streams so).
+
+    Every list has the same length, with None where a chunk says nothing about that message; a
+    column that is None throughout stays None. Raises ConcatError for unequal lengths.
+    """
+    if not lists:
+        return []
+    width = len(lists[0])
+    for number, one in enumerate(lists):
+        if len(one) != width:
+            raise ConcatError(
+                "lists of messages differ in length",
+                where=f"chunk {number}",
+                expected=str(width),
+                found=str(len(one)),
+            )
+    columns = ([item for item in column if item is not None] for column in zip(*lists, strict=True))
+    return [Message.__concat__(column) if column else None for column in columns]
