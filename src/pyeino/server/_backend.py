@@ -1,0 +1,66 @@
+"""What the routes work with: the service and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyeino.components import ModelInfo
+from pyeino.monitoring import Logger, Metrics
+from pyeino.server._options import ServerOptions
+from pyeino.service import (
+    CallContext,
+    ChatChunk,
+    ChatRequest,
+    ChatResponse,
+    MultiTurnChatRequest,
+)
+from pyeino.streams import Stream
+
+Probe = Callable[[], Awaitable[None]]
+"""Raises when what it stands for is not ready."""
+
+
+class ChatBackend(Protocol):
+    """What the routes need of a chat service; `pyeino.service.ChatService` is one."""
+
+    @property
+    def models(self) -> Sequence[ModelInfo]:
+        """The models that can be asked for by their id."""
+        ...
+
+    async def chat(self, request: ChatRequest, *, call: CallContext | None = None) -> ChatResponse:
+        """Answer one message."""
+        ...
+
+    def stream_chat(
+        self, request: ChatRequest, *, call: CallContext | None = None
+    ) -> Stream[ChatChunk]:
+        """Answer one message, streamed; closing the stream cancels the answer."""
+        ...
+
+    async def multi_turn_chat(
+        self, request: MultiTurnChatRequest, *, call: CallContext | None = None
+    ) -> ChatResponse:
+        """Answer a conversation."""
+        ...
+
+    def stream_multi_turn(
+        self, request: MultiTurnChatRequest, *, call: CallContext | None = None
+    ) -> Stream[ChatChunk]:
+        """Answer a conversation, streamed; closing the stream cancels the answer."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Backend:
+    """The service, its surroundings, and whether the server is on its way out."""
+
+    service: ChatBackend
+    options: ServerOptions
+    metrics: Metrics
+    logger: Logger
+    probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
+    draining: bool = False
+    openapi: bytes = b"{}"

@@ -1,0 +1,196 @@
+"""OpenAI's face of the same service: chat completions and the list of models."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from pyeino.components import ModelOptions
+from pyeino.errors import AppError, NotFoundError
+from pyeino.monitoring import request_context
+from pyeino.server._errors import run_cancelled
+from pyeino.server._exchange import Exchange
+from pyeino.server._stream import send_stream
+from pyeino.service import (
+    CallContext,
+    ChatChunk,
+    ChatMessage,
+    ChatOptions,
+    ChatResponse,
+    MultiTurnChatRequest,
+)
+from pyeino.wire import (
+    DONE_FRAME,
+    AnswerMessage,
+    ChatCompletion,
+    ChatCompletionRequest,
+    Choice,
+    CompletionFrames,
+    CompletionUsage,
+    ModelCard,
+    ModelList,
+    encode_event,
+    field_error,
+    finish_reason_of,
+    openai_error_from,
+    refuse_unsupported,
+    schema_of,
+    text_of,
+)
+
+DEFAULT_MODEL = "default"
+LOCAL_USER = "local"
+
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+async def completions(exchange: Exchange, request: ChatCompletionRequest) -> None:
+    """Answer a conversation, whole or as chunks, as OpenAI's API does."""
+    turn, call = prepare_turn(request)
+    service = exchange.backend.service
+    if request.stream:
+        usage = request.stream_options is not None and bool(request.stream_options.include_usage)
+        wire_format = CompletionFormat(model=request.model, include_usage=usage)
+        await send_stream(exchange, service.stream_multi_turn(turn, call=call), wire_format)
+        return
+    response = await exchange.while_connected(service.multi_turn_chat(turn, call=call))
+    await exchange.reply_json(completion_from(response, model=request.model))
+
+
+async def list_models(exchange: Exchange, _: None) -> None:
+    """Every model, `default` first."""
+    await exchange.reply_json(ModelList(data=_cards(exchange)))
+
+
+async def get_model(exchange: Exchange, _: None) -> None:
+    """One model by its id."""
+    wanted = exchange.path_parameters["model_id"]
+    for card in _cards(exchange):
+        if card.id == wanted:
+            await exchange.reply_json(card)
+            return
+    raise NotFoundError(
+        "MODEL_NOT_FOUND",
+        f"There is no model {wanted[:100]!r}; GET /v1/models lists those there are",
+        metadata={"field": "model"},
+    )
+
+
+def _cards(exchange: Exchange) -> tuple[ModelCard, ...]:
+    models = exchange.backend.service.models
+    cards = [ModelCard(id=one.id, owned_by=one.provider) for one in models]
+    if not any(card.id == DEFAULT_MODEL for card in cards):
+        cards.insert(0, ModelCard(id=DEFAULT_MODEL, owned_by="pyeino"))
+    return tuple(cards)
+
+
+def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, CallContext]:
+    """The service's records for `request`; ValidationError names the field that does not fit."""
+    refuse_unsupported(request)
+    messages: list[ChatMessage] = []
+    for index, message in enumerate(request.messages):
+        field = f"messages[{index}]"
+        role = _ROLES.get(message.role)
+        if role is None:
+            raise field_error(
+                f"{field}.role",
+                f"{field}.role: expected one of {', '.join(_ROLES)}, found {message.role[:40]!r}",
+            )
+        messages.append(ChatMessage(role=role, content=text_of(message, field=field)))
+    options = ChatOptions(
+        model=request.model, temperature=request.temperature, max_tokens=request.token_limit
+    )
+    model_options = ModelOptions(
+        top_p=request.top_p,
+        stop=request.stops,
+        seed=request.seed,
+        response_format=schema_of(request.response_format),
+    )
+    turn = MultiTurnChatRequest(user_id=LOCAL_USER, messages=tuple(messages), options=options)
+    call = CallContext(request_id=request_context().request_id, model_options=model_options)
+    return turn, call
+
+
+def completion_from(response: ChatResponse, *, model: str) -> ChatCompletion:
+    """The completion that says what `response` says."""
+    metadata = response.metadata or {}
+    usage = response.token_usage
+    return ChatCompletion(
+        id=completion_id(response.message_id),
+        created=int(time.time()),
+        model=str(metadata.get("model") or model),
+        choices=(
+            Choice(
+                message=AnswerMessage(content=response.content),
+                finish_reason=finish_reason_of(metadata.get("finish_reason")),
+            ),
+        ),
+        usage=CompletionUsage(
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
+            total_tokens=usage.total_tokens if usage else 0,
+        ),
+    )
+
+
+def completion_id(message_id: str) -> str:
+    """The id of the completion whose message is stored as `message_id`."""
+    return f"chatcmpl-{message_id}"
+
+
+class CompletionFormat:
+    """Chunks of a chat completion, then `[DONE]`; an error is a frame of its own, then the end.
+
+    Clients of OpenAI's API take a stream that just ends for a whole one, so a broken stream
+    never ends without its error.
+    """
+
+    def __init__(self, *, model: str, include_usage: bool) -> None:
+        self._model = model
+        self._include_usage = include_usage
+        self._frames: CompletionFrames | None = None
+
+    def item(self, item: ChatChunk) -> bytes:
+        """The frames of one chunk of the service."""
+        frames = self._frames
+        opening = b""
+        if frames is None:
+            frames = self._frames = self._open(item)
+            opening = frames.first()
+        body = opening + (frames.delta(item.delta) if item.delta else b"")
+        if item.finish_reason is None:
+            return body
+        body += frames.finish(item.finish_reason)
+        usage = item.token_usage
+        if usage is None:
+            return body
+        return body + frames.usage(
+            CompletionUsage(
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                total_tokens=usage.total_tokens,
+            )
+        )
+
+    def done(self) -> bytes:
+        """The answer is whole."""
+        return DONE_FRAME
+
+    def failed(self, error: AppError) -> bytes:
+        """The answer broke off."""
+        return encode_event(_encode(openai_error_from(error)))
+
+    def cancelled(self) -> bytes:
+        """Somebody cancelled the run; the protocol has no word for it but an error."""
+        return self.failed(run_cancelled())
+
+    def _open(self, item: ChatChunk) -> CompletionFrames:
+        return CompletionFrames(
+            id=completion_id(item.message_id),
+            created=int(time.time()),
+            model=str((item.metadata or {}).get("model") or self._model),
+            include_usage=self._include_usage,
+        )

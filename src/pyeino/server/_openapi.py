@@ -1,0 +1,104 @@
+"""OpenAPI 3.1 from the route table; the schemas come from the records themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pyeino.server._errors import speaks_openai
+from pyeino.server._table import RouteEntry
+from pyeino.wire import PROBLEM_JSON, OpenAIError, ProblemDetails, status_title
+
+_REF = "#/components/schemas/{name}"
+_EVERYWHERE = (421, 500)
+_WITH_BODY = (400, 403, 408, 413, 415, 503)
+_RETRY_HEADERS = {
+    "retry-after": {"schema": {"type": "integer"}, "description": "Seconds to wait"},
+    "retry-after-ms": {"schema": {"type": "integer"}, "description": "Milliseconds to wait"},
+}
+_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+
+
+def describe(entries: Sequence[RouteEntry], *, title: str, version: str) -> dict[str, Any]:
+    """The OpenAPI document of every route in the table that is not hidden."""
+    shown = [entry for entry in entries if not entry.hidden]
+    types = _types_of(shown)
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = dict(zip(types, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for entry in shown:
+        path = _PARAMETER.sub(r"{\1}", entry.path)
+        paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _types_of(entries: Sequence[RouteEntry]) -> list[Any]:
+    types: list[Any] = [ProblemDetails, OpenAIError]
+    for entry in entries:
+        for one in (entry.request, entry.response, entry.streamed):
+            if one is not None and one not in types:
+                types.append(one)
+    return types
+
+
+def _operation(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": entry.summary,
+        "operationId": _operation_id(entry),
+        "tags": [entry.tag],
+        "responses": {"200": _success(entry, by_type), **_failures(entry, by_type)},
+    }
+    names = _PARAMETER.findall(entry.path)
+    if names:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in names
+        ]
+    if entry.request is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_type[entry.request]}},
+        }
+    return operation
+
+
+def _operation_id(entry: RouteEntry) -> str:
+    words = re.findall(r"[a-z0-9]+", entry.path)
+    return "_".join((entry.method.lower(), *words)) if words else f"{entry.method.lower()}_root"
+
+
+def _success(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if entry.response is not None:
+        content["application/json"] = {"schema": by_type[entry.response]}
+    if entry.streamed is not None:
+        # The schema is that of the data of one event; OpenAPI 3.1 has no word for a sequence.
+        content["text/event-stream"] = {"schema": by_type[entry.streamed]}
+    if not content:
+        content[entry.media] = {"schema": {"type": "string"}}
+    return {"description": "OK", "content": content}
+
+
+def _failures(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
+    openai = speaks_openai(entry.path)
+    media = "application/json" if openai else PROBLEM_JSON
+    schema = by_type[OpenAIError if openai else ProblemDetails]
+    statuses = {*_EVERYWHERE, *entry.errors, *(_WITH_BODY if entry.request is not None else ())}
+    failures: dict[str, Any] = {}
+    for status in sorted(statuses):
+        failure: dict[str, Any] = {
+            "description": status_title(status),
+            "content": {media: {"schema": schema}},
+        }
+        if status in (429, 503):
+            failure["headers"] = _RETRY_HEADERS
+        failures[str(status)] = failure
+    return failures

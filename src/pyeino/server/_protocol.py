@@ -1,0 +1,151 @@
+"""uvicorn's HTTP/1.1 protocol with what it leaves open: bounds on a request's head."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from pyeino.errors import AppError, InternalError, ValidationError
+from pyeino.server._asgi import CONNECTION_KEY
+from pyeino.server._errors import error_body, error_headers
+from pyeino.server._options import ServerOptions
+from pyeino.server._secure import SECURE_HEADERS
+
+
+def protocol_class(options: ServerOptions) -> type[HttpToolsProtocol]:
+    """The protocol class with the bounds of `options`, for uvicorn's `http=`."""
+
+    class BoundProtocol(_GuardedProtocol):
+        read_timeout = options.read_timeout
+        max_header_bytes = options.max_header_bytes
+        max_connections = options.max_connections
+
+    return BoundProtocol
+
+
+class _GuardedProtocol(HttpToolsProtocol):
+    """Cuts clients that send their head too slowly (408) or without end (431).
+
+    It also never writes an error into a response that is under way, answers its own errors in
+    our envelope, and gives routes a way to cut the connection (scope extension).
+    """
+
+    read_timeout: ClassVar[float] = 30.0
+    max_header_bytes: ClassVar[int] = 64 * 1024
+    max_connections: ClassVar[int] = 2048
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_began = 0.0
+    _head_bytes = 0
+    _in_head = False
+    url = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            self._refuse(
+                InternalError(
+                    "TOO_MANY_CONNECTIONS",
+                    "The server has no room for more connections; try again shortly",
+                    metadata={"retry_after": 1},
+                    http_status=503,
+                )
+            )
+            return
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        in_head = self._in_head
+        super().data_received(data)
+        if in_head and self._in_head:
+            self._head_bytes += len(data)
+        else:
+            self._head_bytes = len(data) if self._in_head else 0
+        if self._in_head and self._head_bytes > self.max_header_bytes:
+            self._refuse(
+                ValidationError(
+                    "HEADERS_TOO_LARGE",
+                    f"The request's head is larger than {self.max_header_bytes} bytes",
+                    http_status=431,
+                )
+            )
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_began = self.loop.time()
+        if self._head_timer is None:
+            self._arm()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._disarm()
+        extension: dict[str, Any] = {
+            "abort": self.transport.abort,
+            "head_seconds": self.loop.time() - self._head_began,
+        }
+        self.scope["extensions"] = {CONNECTION_KEY: extension}
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(ValidationError("BAD_REQUEST", "The request is not valid HTTP"))
+
+    def _arm(self) -> None:
+        self._head_timer = self.loop.call_later(self.read_timeout, self._head_is_late)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self._answering():
+            self._arm()  # the next request waits for this answer anyway
+        elif self._in_head:
+            self._refuse(
+                ValidationError(
+                    "REQUEST_TIMEOUT",
+                    f"The request's head did not arrive within {self.read_timeout:g} seconds",
+                    http_status=408,
+                )
+            )
+        else:
+            self.transport.close()  # connected and said nothing
+
+    def _answering(self) -> bool:
+        # uvicorn leaves `cycle` None until the first request's head is complete.
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, error: AppError) -> None:
+        """Answer `error` and close; when another answer is under way, close at once."""
+        self._disarm()
+        if self._answering():
+            self.transport.abort()
+            return
+        self.transport.write(_response(error, path=self.url.decode("latin-1")))
+        self.transport.close()
+
+
+def _response(error: AppError, *, path: str) -> bytes:
+    body = error_body(error, path=path.partition("?")[0])
+    headers = [
+        *(pair for pair in error_headers(error, path=path) if pair[0] != b"connection"),
+        *SECURE_HEADERS,
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return STATUS_LINE[error.http_status] + lines + b"\r\n" + body

@@ -1,0 +1,233 @@
+"""run_server: uvicorn under our own signals, so that running work ends well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from pyeino.monitoring import Logger
+from pyeino.server._app import ServerApp
+from pyeino.server._options import ServerOptions
+from pyeino.server._protocol import protocol_class
+from pyeino.server._socket import bind_socket, url_of
+
+Drain = Callable[[], Awaitable[None]]
+
+_LAST_WRITES = 2.0
+"""Seconds that connections get to take their last frames after the work has ended."""
+
+
+class StopSignal:
+    """Asks a running server to stop; asked twice, it stops without waiting for work."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._once = asyncio.Event()
+        self._twice = asyncio.Event()
+
+    def __call__(self) -> None:
+        """Ask once more."""
+        self._count += 1
+        (self._once if self._count == 1 else self._twice).set()
+
+    @property
+    def urgent(self) -> bool:
+        """True when it was asked more than once."""
+        return self._twice.is_set()
+
+    async def wait(self) -> None:
+        """Return when it was asked."""
+        await self._once.wait()
+
+    async def wait_urgent(self) -> None:
+        """Return when it was asked twice."""
+        await self._twice.wait()
+
+
+def announce(url: str) -> None:
+    """Say on standard output where the server is."""
+    sys.stdout.write(f"pyeino is ready: {url}  (docs: {url}/docs, stop: Ctrl-C)\n")
+    sys.stdout.flush()
+
+
+async def run_server(
+    app: ASGIApp,
+    *,
+    options: ServerOptions,
+    on_drain: Drain,
+    logger: Logger,
+    stop: StopSignal | None = None,
+    on_ready: Callable[[str], None] = announce,
+) -> int:
+    """Serve `app` until SIGTERM, SIGINT or `stop`, then let it end well; the exit code.
+
+    On the first signal /ready answers 503, the listener stays open for `drain_delay`, then
+    `on_drain` is awaited (it ends running work with a terminal frame), then the listener closes:
+    0. A second signal, or `drain_timeout`, cuts this short: 1. `on_ready` is told the URL.
+    Raises ServerStartError when it cannot listen.
+    """
+    stopping = stop or StopSignal()
+    listener = await asyncio.to_thread(bind_socket, options.host, options.port)
+    url = url_of(listener, options.host)
+    with contextlib.closing(listener), _signals(stopping), _uvicorn_logs(logger):
+        server = _Server(app, options)
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            await _first(server.ready.wait(), serving)
+            if not serving.done():
+                logger.info("Server ready", url=url)
+                on_ready(url)
+                await _first(stopping.wait(), serving)
+            clean = await _drain(app, options, on_drain, logger, stopping)
+            server.leave(clean=clean)
+    logger.info("Server stopped", clean=clean)
+    return 0 if clean else 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens and leaves the signals to us."""
+
+    def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol_class(options),
+                ws="websockets-sansio",
+                interface="asgi3",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=max(1, round(options.idle_timeout)),
+                timeout_graceful_shutdown=max(1, round(_LAST_WRITES)),
+            )
+        )
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    def leave(self, *, clean: bool) -> None:
+        """Close the listener, then the connections; at once unless `clean`."""
+        self.force_exit = not clean
+        self.should_exit = True
+
+
+async def _drain(
+    app: ASGIApp, options: ServerOptions, on_drain: Drain, logger: Logger, stopping: StopSignal
+) -> bool:
+    """True when all work has ended in time and unhurried."""
+    logger.info("Server draining", delay=options.effective_drain_delay)
+    if isinstance(app, ServerApp):
+        app.begin_drain()
+    await _first(asyncio.sleep(options.effective_drain_delay), stopping.wait_urgent())
+    if stopping.urgent:
+        return False
+    ended = asyncio.ensure_future(_run_drain(on_drain, logger))
+    try:
+        async with asyncio.timeout(options.drain_timeout):
+            await _first(ended, stopping.wait_urgent())
+    except TimeoutError:
+        logger.error("Work did not end in time", drain_timeout=options.drain_timeout)
+    finally:
+        if not ended.done():
+            ended.cancel()
+            await asyncio.wait((ended,))
+    return not ended.cancelled() and ended.result()
+
+
+async def _run_drain(on_drain: Drain, logger: Logger) -> bool:
+    try:
+        await on_drain()
+    except Exception as error:  # noqa: BLE001 (a failed drain must not keep the server from stopping)
+        logger.error("Drain failed", error=error)
+        return False
+    return True
+
+
+async def _first(one: Awaitable[Any], other: Awaitable[Any]) -> None:
+    """Return when either is done. Tasks go on; what was a bare coroutine is cancelled."""
+    both = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    own = [task for task, given in zip(both, (one, other), strict=True) if task is not given]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in own:
+            task.cancel()
+        if own:
+            await asyncio.wait(own)
+
+
+@contextlib.contextmanager
+def _signals(stopping: StopSignal) -> Generator[None]:
+    loop = asyncio.get_running_loop()
+    taken: list[signal.Signals] = []
+    for one in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(one, stopping)
+        except (NotImplementedError, RuntimeError, ValueError):
+            continue  # not the main thread, or a system without: whoever runs us stops us
+        taken.append(one)
+    try:
+        yield
+    finally:
+        for one in taken:
+            loop.remove_signal_handler(one)
+
+
+class _ToLogger(logging.Handler):
+    """uvicorn's own log lines, on our logger."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage().strip()
+        if record.levelno >= logging.ERROR:
+            error = record.exc_info[1] if record.exc_info else None
+            fields = {} if error is None else {"error": error}
+            self._logger.error("HTTP server", event=message, **fields)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warn("HTTP server", event=message)
+        else:
+            self._logger.debug("HTTP server", event=message)
+
+
+@contextlib.contextmanager
+def _uvicorn_logs(logger: Logger) -> Generator[None]:
+    theirs = logging.getLogger("uvicorn.error")
+    handler = _ToLogger(logger)
+    propagate, theirs.propagate = theirs.propagate, False
+    level = theirs.level
+    theirs.setLevel(logging.INFO)
+    theirs.addHandler(handler)
+    try:
+        yield
+    finally:
+        theirs.removeHandler(handler)
+        theirs.setLevel(level)
+        theirs.propagate = propagate
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop a server should run on: uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,103 @@
+"""The shape of the route table, and the routing that comes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from pyeino.errors import NotFoundError, ValidationError
+from pyeino.server._asgi import record_of
+from pyeino.server._backend import Backend
+from pyeino.server._exchange import Exchange, Handler
+from pyeino.server._guards import require_json
+from pyeino.wire import decode_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteEntry:
+    """One row of the table: everything that is known about a route, in one place.
+
+    `request` and `response` are the records of the bodies (None: no body, or not JSON, then
+    `media` says what). `streamed` is the record of each event of an event stream; a route with
+    both answers either. `errors` are the statuses that the route itself may answer besides
+    those of every route. `hidden` routes are served and not described.
+    """
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    tag: str
+    request: Any = None
+    response: Any = None
+    streamed: Any = None
+    media: str = "application/json"
+    errors: tuple[int, ...] = ()
+    hidden: bool = False
+
+
+def build_router(entries: Sequence[RouteEntry], backend: Backend) -> Router:
+    """The router over `entries`; a path that is not in the table raises a 404 AppError."""
+    by_path: dict[str, list[RouteEntry]] = {}
+    for entry in entries:
+        by_path.setdefault(entry.path, []).append(entry)
+    routes = [_TableRoute(path, rows, backend) for path, rows in by_path.items()]
+    return Router(routes=routes, default=_not_found, redirect_slashes=False)
+
+
+class _TableRoute(Route):
+    """All methods of one path; another method raises a 405 AppError."""
+
+    def __init__(self, path: str, rows: list[RouteEntry], backend: Backend) -> None:
+        self._endpoints = {row.method: _Endpoint(row, backend) for row in rows}
+        if "GET" in self._endpoints:
+            self._endpoints["HEAD"] = self._endpoints["GET"]
+        super().__init__(path, self._dispatch)
+        self.methods = set(self._endpoints)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._dispatch(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record_of(scope).endpoint = self.path
+        endpoint = self._endpoints.get(scope["method"])
+        if endpoint is None:
+            allow = ", ".join(sorted(self._endpoints))
+            raise ValidationError(
+                "METHOD_NOT_ALLOWED",
+                f"{self.path} takes {allow}, not {scope['method'][:20]}",
+                metadata={"allow": allow},
+                http_status=405,
+            )
+        await endpoint(scope, receive, send)
+
+
+class _Endpoint:
+    """Decodes the body as the table says and hands the exchange to the handler."""
+
+    def __init__(self, entry: RouteEntry, backend: Backend) -> None:
+        self._handler = entry.handler
+        self._backend = backend
+        self._decoder = None if entry.request is None else msgspec.json.Decoder[Any](entry.request)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope=scope, receive=receive, send=send, backend=self._backend)
+        body = None
+        if self._decoder is not None:
+            require_json(scope)
+            body = decode_json(await exchange.read_body(), self._decoder)
+        await self._handler(exchange, body)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000, "reason": "no such path"})
+        return
+    raise NotFoundError(
+        "ROUTE_NOT_FOUND", "There is nothing at this path; /docs lists what there is"
+    )
