@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from pyeino.components import ChatModel, ChatTemplate
 from pyeino.compose._compiled import Compiled
@@ -103,7 +103,7 @@ class Chain(Generic[InT, OutT_co]):
             self._join(spec.name)
             opened.append(spec.name)
         self._open, self._fanned = opened, True
-        return self._retyped()
+        return cast("Chain[InT, dict[str, Any]]", self)
 
     def branch(
         self,
@@ -135,7 +135,7 @@ class Chain(Generic[InT, OutT_co]):
             )
         )
         self._open, self._fanned = list(ends.values()), True
-        return self._retyped()
+        return self
 
     def passthrough(self) -> Chain[InT, OutT_co]:
         """Let several open ends meet before the next parallel or branch."""
@@ -214,6 +214,3 @@ class Chain(Generic[InT, OutT_co]):
                 code=code, path=tuple(self._open), message=message, found=str(found), remedy=remedy
             )
         )
-
-    def _retyped(self) -> Any:
-        return self

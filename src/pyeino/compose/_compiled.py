@@ -66,13 +66,14 @@ class Compiled(Generic[InT, OutT]):
         What a node raises comes out unchanged, with `errors.node_path(error)` telling the node.
         Raises GraphRunError when the engine cannot go on, TimeoutError past `options.timeout`.
         """
-        if options is None:
-            return await self.run_value(input, RunContext())
+        output: OutT
         context = context_of(options)
-        if options.timeout is None:
-            return await self.run_value(input, context)
-        async with asyncio.timeout(options.timeout):
-            return await self.run_value(input, context)
+        if options is None or options.timeout is None:
+            output = await self.run_value(input, context)
+        else:
+            async with asyncio.timeout(options.timeout):
+                output = await self.run_value(input, context)
+        return output
 
     def stream(self, input: InT, *, options: RunOptions | None = None) -> Stream[OutT]:
         """Run on a value and give the output as it comes; the caller closes the stream.
@@ -169,10 +170,11 @@ class Compiled(Generic[InT, OutT]):
 
     async def _run_flows(self, stream: Stream[Any], context: RunContext) -> Stream[Any]:
         try:
-            return await run(self.plan, stream, context, _FLOWS)
+            output: Stream[Any] = await run(self.plan, stream, context, _FLOWS)
         except BaseException:
             await stream.aclose()
             raise
+        return output
 
     def _open_flow(self, stream: Stream[Any], context: RunContext) -> Stream[Any]:
         async def open() -> Stream[Any]:

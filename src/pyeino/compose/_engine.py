@@ -205,10 +205,10 @@ async def route(
     if not edges:
         await mode.release(output)
         return []
-    readings = mode.split(output, len(edges))
+    copies = mode.split(output, len(edges))
     return [
         (edge, mode.check(reading, edge.check))
-        for edge, reading in zip(edges, readings, strict=True)
+        for edge, reading in zip(edges, copies, strict=True)
     ]
 
 

@@ -25,6 +25,12 @@ OutT = TypeVar("OutT")
 
 _STREAMS: tuple[Any, ...] = (Stream, AsyncIterator, AsyncIterable, AsyncGenerator)
 _AWAITABLES: tuple[Any, ...] = (Awaitable, Coroutine)
+_SHAPES = {  # (takes a stream, gives a stream)
+    (False, False): "invoke",
+    (False, True): "stream",
+    (True, False): "collect",
+    (True, True): "transform",
+}
 
 
 class Lambda(Generic[InT, OutT]):
@@ -85,11 +91,6 @@ def make_lambda(function: Callable[..., Any], *, blocking: bool = False) -> Lamb
     thread. Raises DeclarationError for a function that takes no value.
     """
     signature = _Signature(function)
-    types_of: dict[str, Any] = {
-        "input_type": signature.input_type,
-        "output_type": signature.output_type,
-        "type_name": _name_of(function),
-    }
     if blocking:
         if signature.takes_stream or signature.gives_stream or is_async(function):
             raise DeclarationError(
@@ -98,12 +99,14 @@ def make_lambda(function: Callable[..., Any], *, blocking: bool = False) -> Lamb
                 found="an async or streaming function",
                 remedy="drop blocking=True: async code does not block the loop",
             )
-        return Lambda(invoke=functools.partial(asyncio.to_thread, function), **types_of)
-    if signature.takes_stream:
-        shape = "transform" if signature.gives_stream else "collect"
-    else:
-        shape = "stream" if signature.gives_stream else "invoke"
-    return Lambda(**{shape: function}, **types_of)
+        function = functools.partial(asyncio.to_thread, function)
+    shapes: dict[str, Any] = {_SHAPES[signature.takes_stream, signature.gives_stream]: function}
+    return Lambda(
+        input_type=signature.input_type,
+        output_type=signature.output_type,
+        type_name=signature.name,
+        **shapes,
+    )
 
 
 def takes_stream(function: Callable[..., Any]) -> bool:
@@ -130,7 +133,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 class _Signature:
     """What a function takes and gives, read from its annotations."""
 
-    __slots__ = ("gives_stream", "input_type", "output_type", "takes_stream")
+    __slots__ = ("gives_stream", "input_type", "name", "output_type", "takes_stream")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         hints = _hints(_bare(function))
@@ -138,6 +141,7 @@ class _Signature:
         given = hints.get("return", Any)
         if get_origin(given) in _AWAITABLES:
             given = get_args(given)[-1]
+        self.name = _name_of(function)
         self.takes_stream = _is_stream(taken)
         self.gives_stream = inspect.isasyncgenfunction(_target(function)) or _is_stream(given)
         self.input_type = _item(taken) if self.takes_stream else taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pyeino.callbacks import RunInfo
 from pyeino.components import ChatModel, ChatTemplate, ModelOptions
@@ -77,10 +77,11 @@ class NodeSpec:
 
 def make_node(name: str, node: Any, *, blocking: bool = False) -> NodeSpec:
     """Adapt a component, function, Lambda, compiled graph or any Runnable to a NodeSpec."""
+    whole: Any = node  # the checks below would narrow it to types with unknown arguments
     if isinstance(node, Nested):
         return _nested(name, node)
     if isinstance(node, Lambda):
-        return _from_lambda(name, cast(Lambda[Any, Any], node))
+        return _from_lambda(name, whole)
     if isinstance(node, ChatModel):
         return _chat_model(name, node)
     if isinstance(node, ChatTemplate) and not isinstance(node, str):  # str has a format() too
@@ -213,7 +214,8 @@ def _wrapping_flow(inner: FlowCall, key: str) -> FlowCall:
 
 def _keys_of(item: Any) -> str:
     if isinstance(item, Mapping):
-        keys = sorted(str(key) for key in cast(Mapping[Any, Any], item))
+        mapping: Any = item
+        keys = sorted(str(key) for key in mapping)
         return f"the keys {keys[:20]}"
     return type(item).__name__
 
@@ -273,7 +275,8 @@ def _foreign_runnable(name: str, runnable: Any) -> NodeSpec:
         return await runnable.invoke(item)
 
     def transform(source: Stream[Any], context: RunContext) -> Stream[Any]:
-        return runnable.transform(source)
+        output: Stream[Any] = runnable.transform(source)
+        return output
 
     return spec_of(
         Shapes(invoke=invoke, transform=transform),
@@ -334,10 +337,11 @@ def _transform_shape(transform: Callable[[Stream[Any]], AsyncIterator[Any]]) -> 
 
 def _opened(source: AsyncIterator[Any], upstream: Stream[Any] | None = None) -> Stream[Any]:
     """What a user's function gave, as a Stream that closes `upstream` when it is closed."""
+    given: Any = source
     if isinstance(source, Stream) and upstream is None:
-        return source
+        return given
     on_close = None if upstream is None else upstream.aclose
-    return Stream.from_iterator(source, on_close=on_close)
+    return Stream.from_iterator(given, on_close=on_close)
 
 
 def type_name_of(component: Any) -> str:

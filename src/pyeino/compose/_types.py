@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import collections.abc
-import functools
-import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -138,7 +136,10 @@ def _tuple_items(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _union(kinds: tuple[Any, ...]) -> Any:
-    return functools.reduce(operator.or_, kinds)
+    union = kinds[0]
+    for kind in kinds[1:]:
+        union = union | kind
+    return union
 
 
 def _fit_protocol(given: type, wanted: type) -> Fit:
