@@ -64,17 +64,17 @@ class Stream(Generic[T]):
         self._heir: Stream[Any] | None = None
 
     @classmethod
-    def of(cls, items: Iterable[T]) -> Stream[T]:
+    def of(cls, items: Iterable[U]) -> Stream[U]:
         """A stream of `items`, which are read from the iterable now."""
         return Stream(ArraySource(tuple(items)))
 
     @classmethod
     def from_iterator(
         cls,
-        source: AsyncIterator[T] | AsyncIterable[T],
+        source: AsyncIterator[U] | AsyncIterable[U],
         *,
         on_close: Callable[[], Awaitable[None]] | None = None,
-    ) -> Stream[T]:
+    ) -> Stream[U]:
         """A stream over an async iterator, which it closes (`aclose`, when it has one).
 
         `on_close` is awaited once, after the source was closed: at the end or at an early close.
