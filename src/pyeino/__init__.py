@@ -4,6 +4,29 @@ This is the narrow door: what most programs name. Everything else is one folder 
 that owns it (`pyeino.compose`, `pyeino.streams`, `pyeino.components`, …).
 """
 
+from pyeino.components import ChatModel, ModelOptions, PromptTemplate
+from pyeino.compose import END, START, Chain, Compiled, Graph, Lambda, Runnable, RunOptions
+from pyeino.errors import AppError, PyeinoError
+from pyeino.schema import Message
+from pyeino.streams import Stream
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "END",
+    "START",
+    "AppError",
+    "Chain",
+    "ChatModel",
+    "Compiled",
+    "Graph",
+    "Lambda",
+    "Message",
+    "ModelOptions",
+    "PromptTemplate",
+    "PyeinoError",
+    "RunOptions",
+    "Runnable",
+    "Stream",
+    "__version__",
+]
