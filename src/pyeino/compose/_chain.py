@@ -177,8 +177,9 @@ class Chain(Generic[InT, OutT_co]):
         return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else Any
 
     def _node(self, node: Any, name: str | None, *, blocking: bool = False) -> NodeSpec:
+        whole: Any = node
         if isinstance(node, Chain):
-            node = node.compile()
+            node = whole.compile()
         spec = make_node(name or "", node, blocking=blocking)
         if name is None:
             return make_node(self._unique(spec.type_name), node, blocking=blocking)

@@ -167,11 +167,9 @@ class Graph(Generic[InT, OutT]):
         annotation of its parameter), and returns one key of `ends` or a list of keys; an empty
         list picks nothing. `ends` given as names is a mapping of each name to itself.
         """
-        table = (
-            {key: str(target) for key, target in ends.items()}
-            if isinstance(ends, Mapping)
-            else {str(target): str(target) for target in ends}
-        )
+        given: Any = ends
+        pairs = given.items() if isinstance(ends, Mapping) else ((str(one), one) for one in given)
+        table: dict[Any, str] = {key: str(target) for key, target in pairs}
         if not callable(condition):
             raise DeclarationError(
                 "a branch needs a condition", expected="a function", found=repr(condition)

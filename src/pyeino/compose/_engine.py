@@ -207,8 +207,7 @@ async def route(
         return []
     copies = mode.split(output, len(edges))
     return [
-        (edge, mode.check(reading, edge.check))
-        for edge, reading in zip(edges, copies, strict=True)
+        (edge, mode.check(reading, edge.check)) for edge, reading in zip(edges, copies, strict=True)
     ]
 
 
@@ -220,7 +219,9 @@ async def _picked(
     except Exception as error:
         note_error(error, f"{node.name} (branch)", context)
         raise
-    keys = answer if isinstance(answer, (list, tuple, set, frozenset)) else [answer]
+    whole: Any = answer
+    several = isinstance(answer, (list, tuple, set, frozenset))
+    keys: list[Any] = [*whole] if several else [whole]
     edges: list[PlanEdge] = []
     for key in keys:
         if key not in branch.ends:
@@ -235,7 +236,9 @@ async def _picked(
         edges.append(branch.ends[key])
     # a set has no order of its own: ends keep the order of their declaration
     return (
-        sorted(edges, key=lambda edge: edge.target) if isinstance(keys, (set, frozenset)) else edges
+        sorted(edges, key=lambda edge: edge.target)
+        if isinstance(answer, (set, frozenset))
+        else edges
     )
 
 
@@ -257,8 +260,6 @@ async def _call_all(
         outputs = [task.result() for task in tasks if _succeeded(task)]
         # a task that was cancelled before its first step has closed nothing
         await release_all(mode, [*outputs, *(item for box in boxes for item in box)])
-        if not isinstance(error, BaseExceptionGroup):
-            raise
         raise _first_failure(tasks, error) from None
     return [task.result() for task in tasks]
 
@@ -267,14 +268,13 @@ def _succeeded(task: asyncio.Task[Any]) -> bool:
     return not task.cancelled() and task.exception() is None
 
 
-def _first_failure(
-    tasks: Iterable[asyncio.Task[Any]], group: BaseExceptionGroup[BaseException]
-) -> BaseException:
-    """The failure of the node declared first; else what went wrong in making the tasks."""
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            return error
-    return group.exceptions[0]
+def _first_failure(tasks: Iterable[asyncio.Task[Any]], error: BaseException) -> BaseException:
+    """The failure of the node declared first; else a cancel, or what kept a task from starting."""
+    whole: Any = error
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    failures = (task.exception() for task in tasks if not task.cancelled())
+    return next((failure for failure in failures if failure is not None), whole.exceptions[0])
 
 
 async def release_all(mode: Mode, items: Iterable[Any]) -> None:

@@ -130,7 +130,7 @@ class FlowMode:
             return items[0]
 
         def mergeable(chunk: Any) -> Any:
-            kind: type[Any] = type(chunk)
+            kind: type[Any] = chunk.__class__
             if issubclass(kind, Mapping) or kind in _merges:
                 return chunk
             raise GraphRunError(

@@ -213,8 +213,8 @@ def _wrapping_flow(inner: FlowCall, key: str) -> FlowCall:
 
 
 def _keys_of(item: Any) -> str:
+    mapping: Any = item
     if isinstance(item, Mapping):
-        mapping: Any = item
         keys = sorted(str(key) for key in mapping)
         return f"the keys {keys[:20]}"
     return type(item).__name__
@@ -338,8 +338,9 @@ def _transform_shape(transform: Callable[[Stream[Any]], AsyncIterator[Any]]) -> 
 def _opened(source: AsyncIterator[Any], upstream: Stream[Any] | None = None) -> Stream[Any]:
     """What a user's function gave, as a Stream that closes `upstream` when it is closed."""
     given: Any = source
+    opened: Stream[Any] = given
     if isinstance(source, Stream) and upstream is None:
-        return given
+        return opened
     on_close = None if upstream is None else upstream.aclose
     return Stream.from_iterator(given, on_close=on_close)
 

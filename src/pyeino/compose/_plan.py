@@ -195,7 +195,7 @@ def _terminal(name: str, declaration: Declaration) -> NodeSpec:
 
 
 def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
-    """The nodes between START and END when each has exactly one edge, no branch, one source."""
+    """The nodes from START to END, when each has one edge, no branch and one source."""
     line: list[PlanNode] = []
     node, end = nodes[0], len(nodes) - 1
     while True:
@@ -205,5 +205,5 @@ def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
         if len(node.sources) != 1:
             return None
         if node.index == end:
-            return tuple(line) if len(line) == len(nodes) - 2 else None
+            return tuple(line) if line and len(line) == len(nodes) - 2 else None
         line.append(node)

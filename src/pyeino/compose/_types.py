@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, is_typeddict
 
+_IMPLIED_ITEMS: dict[Any, tuple[Any, ...]] = {str: (str,), bytes: (int,), bytearray: (int,)}
+
 
 class Fit(Enum):
     """How a given type fits a wanted one."""
@@ -112,6 +114,8 @@ def _fit_arguments(given: Any, wanted: Any) -> Fit:
     given_args, wanted_args = get_args(given), get_args(wanted)
     if not wanted_args or is_typeddict(given) or is_typeddict(wanted):
         return Fit.YES
+    if not given_args:
+        given_args = _IMPLIED_ITEMS.get(given, ())
     if not given_args:
         return Fit.MAYBE
     if _base(given) is tuple and _base(wanted) is not tuple:
