@@ -4,6 +4,8 @@ from pyeino.schema._codec import Codec
 from pyeino.schema._codec_types import StoredType, Upcaster
 from pyeino.schema._document import Document
 from pyeino.schema._extra import concat_extra
+from pyeino.schema._function_input import FunctionInput, function_input
+from pyeino.schema._json_schema import json_schema_of
 from pyeino.schema._message import Message, Role, concat_message_lists
 from pyeino.schema._parser import MessageParser
 from pyeino.schema._parts import (
@@ -39,6 +41,7 @@ __all__ = [
     "Document",
     "FilePart",
     "FunctionCall",
+    "FunctionInput",
     "ImagePart",
     "InputPart",
     "LogProb",
@@ -65,4 +68,6 @@ __all__ = [
     "VideoPart",
     "concat_extra",
     "concat_message_lists",
+    "function_input",
+    "json_schema_of",
 ]

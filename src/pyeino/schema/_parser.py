@@ -79,6 +79,10 @@ def convert(value: Any, type: type[ValueT], *, where: str) -> ValueT:
         return msgspec.convert(value, type, dec_hook=build_foreign)
     except msgspec.ValidationError as error:
         raise ParseError(f"the JSON does not fit the type: {error}", where=where) from error
+    except (TypeError, NotImplementedError) as error:
+        raise DeclarationError(
+            f"values of {type!r} cannot be read from JSON: {error}", where=where
+        ) from error
 
 
 def build_foreign(kind: type[Any], value: Any) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, cast, get_type_hints, is_typeddict
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -47,13 +47,22 @@ def field_annotations(kind: type[Any]) -> dict[str, Any]:
     return {name: hints.get(name, Any) for name in field_names(kind) or ()}
 
 
-@cache
+_EMPTY_DEFAULTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
+
+
 def empty_defaults(kind: type[Any]) -> dict[str, Any]:
     """The fields of `kind` whose default is empty (None, "", (), [], {}), with that default."""
+    known = _EMPTY_DEFAULTS.get(kind)
+    if known is None:
+        known = _EMPTY_DEFAULTS[kind] = _find_empty_defaults(kind)
+    return known
+
+
+def _find_empty_defaults(kind: type[Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {}
     if dataclasses.is_dataclass(kind):
         for one in dataclasses.fields(kind):
-            factory = one.default_factory
+            factory: Any = one.default_factory
             defaults[one.name] = factory() if factory in (list, dict, set) else one.default
     elif hasattr(kind, "__struct_fields__"):
         for found in msgspec.structs.fields(kind):
