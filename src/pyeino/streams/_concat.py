@@ -154,7 +154,7 @@ def _is_zero(item: Any) -> bool:
 
 def _fields(item: Any) -> list[Any] | None:
     """The values of a record (dataclass, msgspec Struct, Pydantic model), None for the rest."""
-    kind = cast("type[Any]", type(item))
+    kind: Any = item.__class__
     names: Iterable[str] | None = None
     for attribute in ("__dataclass_fields__", "__struct_fields__", "__pydantic_fields__"):
         names = getattr(kind, attribute, None)

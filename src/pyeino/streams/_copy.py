@@ -179,9 +179,10 @@ class _Hub(ABC):
         self.waiters.append(waiter)
         try:
             await waiter
-        finally:
+        except asyncio.CancelledError:
             if waiter in self.waiters:
                 self.waiters.remove(waiter)
+            raise
 
     def _drop_laggards(self) -> None:
         tail = self.tail

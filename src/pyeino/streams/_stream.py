@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from asyncio import current_task
+from asyncio import current_task, get_running_loop
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar, overload
@@ -19,6 +19,7 @@ from pyeino.streams._copy import fork
 from pyeino.streams._iterator import IteratorSource
 from pyeino.streams._map import MapSource
 from pyeino.streams._source import Source
+from pyeino.streams._tasks import running_task
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -52,13 +53,23 @@ class Stream(Generic[T]):
     A started stream that is dropped unclosed closes its source and warns (ResourceWarning).
     """
 
-    __slots__ = ("__weakref__", "_heir", "_pull", "_reader", "_source", "_state", "_waiters")
+    __slots__ = (
+        "__weakref__",
+        "_heir",
+        "_loop",
+        "_pull",
+        "_reader",
+        "_source",
+        "_state",
+        "_waiters",
+    )
 
     def __init__(self, source: Source[T]) -> None:
         """Internal; use `Stream.of`, `Stream.from_iterator`, `pipe` or `merge`."""
         self._state = _FRESH
         self._source = source
         self._pull: Callable[[], Awaitable[T]] = source.puller()
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the first read
         self._reader: asyncio.Task[Any] | None = None  # who reads, or who closes
         self._waiters: list[asyncio.Future[None]] | None = None
         self._heir: Stream[Any] | None = None
@@ -97,8 +108,11 @@ class Stream(Generic[T]):
     async def __anext__(self) -> T:
         if self._state > _OPEN:
             self._refuse("read")
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = get_running_loop()
+        self._reader = running_task(loop)
         self._state = _READING
-        self._reader = current_task()
         try:
             item = await self._pull()
         except GeneratorExit:

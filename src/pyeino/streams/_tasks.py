@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
+
+running_task: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None]
+"""The task that runs in a loop; called for every read of every stream."""
+
+if sys.version_info >= (3, 12):
+    running_task = asyncio.current_task
+else:
+    # There, current_task is Python code that costs more than the rest of a read. This is the
+    # table that it looks into, in a version that will not change any more.
+    running_task = vars(asyncio.tasks)["_current_tasks"].get
 
 _alive: set[asyncio.Task[None]] = set()
 """Strong references: the loop has only weak ones, and a pump may be all that refers to itself."""
