@@ -1,0 +1,27 @@
+"""pyeino config show | check."""
+
+from __future__ import annotations
+
+import argparse
+
+from pyeino.cli._settings import settings_from
+from pyeino.cli._terminal import say
+from pyeino.wiring import setting_rows
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print each setting as `key = value`, with `--origin` also where it comes from."""
+    rows = setting_rows(settings_from(arguments))
+    lines = [f"{row.key} = {row.value}" for row in rows]
+    width = max(len(line) for line in lines)
+    for row, line in zip(rows, lines, strict=True):
+        say(f"{line:<{width}}  # {row.origin}" if arguments.origin else line)
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Say that the settings are fine; what is wrong is raised as SettingsError."""
+    rows = setting_rows(settings_from(arguments))
+    changed = sum(row.origin != "default" for row in rows)
+    say(f"settings are fine: {changed} set, {len(rows) - changed} at their default")
+    return 0

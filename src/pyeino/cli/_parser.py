@@ -1,0 +1,206 @@
+"""The words that `pyeino` understands."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+Command = Callable[[argparse.Namespace], int]
+
+_SECTIONS = {
+    "answer": ("serve", "chat"),
+    "operate": ("health", "models", "config"),
+    "look inside": ("graph", "version"),
+}
+_EXAMPLES = """\
+examples:
+  pyeino serve                                serve the built-in model on http://127.0.0.1:8080
+  pyeino serve app:answer --port 9000         serve the chain `answer` of app.py as the chat chain
+  pyeino serve --set llm.max_tokens=512       change one setting
+  pyeino chat                                 chat in the terminal, without a server
+  pyeino chat "Why is the sky blue?"          one question
+  pyeino chat --url http://127.0.0.1:8080     chat with a running server
+  pyeino health                               exit code 0 when the server answers
+  pyeino graph draw app:answer                the graph as Mermaid text
+  pyeino config show --origin                 every setting, and where it comes from
+
+exit codes: 0 ok, 1 failure, 2 wrong usage or settings, 130 interrupted
+"""
+_SETTINGS = """\
+Settings come from the file that --config (or PYEINO_CONFIG) names, then from the environment
+(PYEINO_SECTION__KEY, PORT, LOG_LEVEL, ENV, DATABASE_URL, REDIS_URL), then from flags.
+`pyeino config show` lists them all.
+"""
+_OBJECT = "module:attribute, found from the current folder, such as app:answer"
+
+
+class _Group:
+    """A set of commands one of which has to be named; `listed` says what each is for."""
+
+    def __init__(self, parser: argparse.ArgumentParser, *, title: str | None = "commands") -> None:
+        # Without a title argparse lists nothing: the caller shows `listed` in sections of its own.
+        self._silent = title is None
+        self._commands = (
+            parser.add_subparsers(metavar="COMMAND", prog=parser.prog, help=argparse.SUPPRESS)
+            if title is None
+            else parser.add_subparsers(metavar="COMMAND", title=title)
+        )
+        self.listed: dict[str, str] = {}
+
+    def add(
+        self, name: str, help: str, target: str = "", *, epilog: str = ""
+    ) -> argparse.ArgumentParser:
+        """A command that runs `target` ("module:function" of this room), or a group of more."""
+        self.listed[name] = help
+        shown: dict[str, Any] = {} if self._silent else {"help": help}
+        parser = self._commands.add_parser(
+            name,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **shown,
+        )
+        parser.set_defaults(run=_lazy(target) if target else _show_help(parser))
+        parser.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks"
+        )
+        return parser
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; a command is in `run` of what it parses."""
+    parser = argparse.ArgumentParser(
+        prog="pyeino",
+        usage="pyeino [-h] [--debug] [--version] COMMAND ...",
+        description="Typed, streaming-first LLM applications, and the server around them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_show_help(parser))
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = _Group(parser, title=None)
+    _add_serve(commands)
+    _add_chat(commands)
+    _add_health(commands)
+    _add_models(commands)
+    _add_graph(commands)
+    _add_config(commands)
+    commands.add("version", "print the version", "_version:show_version")
+    parser.epilog = f"{_in_sections(commands.listed)}\n{_EXAMPLES}"
+    return parser
+
+
+def _in_sections(listed: dict[str, str]) -> str:
+    lines: list[str] = []
+    for title, names in _SECTIONS.items():
+        lines.append(f"{title}:")
+        lines.extend(f"  {name:<8}  {listed[name]}" for name in names)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _add_serve(commands: _Group) -> None:
+    serve = commands.add(
+        "serve", "serve chat over HTTP until Ctrl-C", "_serve:serve", epilog=_SETTINGS
+    )
+    serve.add_argument(
+        "chain", nargs="?", metavar="module:attribute", help=f"a compiled chain: {_OBJECT}"
+    )
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", help="port to listen on (default 8080; 0 takes a free one)")
+    _add_settings(serve)
+
+
+def _add_chat(commands: _Group) -> None:
+    chat = commands.add(
+        "chat",
+        "chat in the terminal; Ctrl-C stops an answer, once more it ends",
+        "_chat:chat",
+        epilog=_SETTINGS,
+    )
+    chat.add_argument("message", nargs="?", help="one question; without it, a conversation")
+    chat.add_argument("--url", help="a running server, such as http://127.0.0.1:8080")
+    _add_settings(chat)
+
+
+def _add_health(commands: _Group) -> None:
+    health = commands.add(
+        "health",
+        "exit code 0 when the server on this machine is well",
+        "_health:health",
+        epilog=_SETTINGS,
+    )
+    health.add_argument("--url", help="the server (default: this machine, at the port set)")
+    health.add_argument("--ready", action="store_true", help="ask /ready instead of /health")
+    health.add_argument(
+        "--timeout", type=_seconds, default=2.5, help="seconds to wait (default 2.5)"
+    )
+    _add_settings(health)
+
+
+def _add_models(commands: _Group) -> None:
+    models = _Group(commands.add("models", "the local models"))
+    pull = models.add("pull", "fetch a local model into the cache", "_models:pull")
+    pull.add_argument("name", nargs="?", help="its name (default: the built-in model)")
+    models.add("list", "the local models and whether they are there", "_models:show_list")
+    path = models.add("path", "where the file of a local model is", "_models:show_path")
+    path.add_argument("name", nargs="?", help="its name (default: the built-in model)")
+
+
+def _add_graph(commands: _Group) -> None:
+    graph = _Group(commands.add("graph", "look at a compiled chain or graph"))
+    draw = graph.add("draw", "print a graph as Mermaid text", "_graph:draw")
+    explain = graph.add("explain", "print a graph as straight-line code", "_graph:explain")
+    for parser in (draw, explain):
+        parser.add_argument("object", metavar="module:attribute", help=_OBJECT)
+
+
+def _add_config(commands: _Group) -> None:
+    config = _Group(commands.add("config", "look at the settings"))
+    show = config.add("show", "print every setting; secrets are masked", "_config:show")
+    show.add_argument("--origin", action="store_true", help="and where each value comes from")
+    check = config.add("check", "say what is wrong with the settings", "_config:check")
+    for parser in (show, check):
+        _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="a YAML file with settings")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="assignments",
+        help="one setting, such as llm.max_tokens=512; may be given again",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _lazy(target: str) -> Command:
+    """The command at "module:function", imported when it runs: `--help` stays quick."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        module, _, name = target.partition(":")
+        command: Command = getattr(import_module(f"pyeino.cli.{module}"), name)
+        return command(arguments)
+
+    return run
+
+
+def _show_help(parser: argparse.ArgumentParser) -> Command:
+    def run(_: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    return run
