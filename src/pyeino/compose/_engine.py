@@ -256,7 +256,7 @@ async def _call_all(
                         call_node(node, item, context, mode), name=f"node {node.name}"
                     )
                 )
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - raised below, as the failure it stands for
         outputs = [task.result() for task in tasks if _succeeded(task)]
         # a task that was cancelled before its first step has closed nothing
         await release_all(mode, [*outputs, *(item for box in boxes for item in box)])
