@@ -167,11 +167,11 @@ def _object_of(
         if parameter.default is not parameter.empty and _is_json(parameter.default):
             schema["default"] = parameter.default
         properties[parameter.name] = schema
-    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    whole: dict[str, Any] = {"type": "object", "properties": properties}
     required = [one.name for one in parameters if one.default is one.empty]
     if required:
-        schema["required"] = required
-    return {**schema, "additionalProperties": False}
+        whole["required"] = required
+    return {**whole, "additionalProperties": False}
 
 
 def _annotated_text(annotation: Any) -> str | None:
