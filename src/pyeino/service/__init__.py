@@ -1,0 +1,46 @@
+"""The business layer: chat requests answered through the chain that fits, history kept."""
+
+from pyeino.service._chat_service import ChatService
+from pyeino.service._ids import generate_message_id
+from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
+from pyeino.service._limits import ServiceLimits
+from pyeino.service._prompt import build_messages, default_chat_chain, mark_context
+from pyeino.service._records import (
+    CallContext,
+    ChatChunk,
+    ChatMessage,
+    ChatOptions,
+    ChatRequest,
+    ChatResponse,
+    MultiTurnChatRequest,
+    TokenUsage,
+)
+from pyeino.service._runs import Run, RunManager, StopReason
+from pyeino.service._selection import ChainFacts, Selection, Selector, select_chain
+
+__all__ = [
+    "CallContext",
+    "ChainFacts",
+    "ChatChunk",
+    "ChatInput",
+    "ChatMessage",
+    "ChatOptions",
+    "ChatRequest",
+    "ChatResponse",
+    "ChatService",
+    "MultiTurnChatRequest",
+    "RAGInput",
+    "Run",
+    "RunManager",
+    "Selection",
+    "Selector",
+    "ServiceLimits",
+    "StopReason",
+    "TokenUsage",
+    "ToolInput",
+    "build_messages",
+    "default_chat_chain",
+    "generate_message_id",
+    "mark_context",
+    "select_chain",
+]
