@@ -7,16 +7,19 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from pyeino.schema import Message
+from pyeino.components._options import Options, check_range
+from pyeino.schema import Message, ToolChoice, ToolInfo
 from pyeino.streams import Stream
 
 
-class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ModelOptions(Options, frozen=True, kw_only=True, omit_defaults=True):
     """Options of one model call; an option that is None leaves the model's own setting alone.
 
     `temperature` is 0..2, `top_p` 0..1, `max_tokens` ≥ 1 (cut to what the context leaves);
-    `stop` ends the answer before any of its strings; `response_format` is a JSON Schema that the
-    answer has to follow; `extra` goes to the provider untouched.
+    `stop` ends the answer before any of its strings; `tools` are those the model may call, under
+    `tool_choice` (`allowed_tools` narrows it to these names); `response_format` is a JSON Schema
+    that the answer has to follow; `extra` goes to the provider untouched.
+    Raises ValidationError INVALID_OPTION for a number out of its range.
     """
 
     model: str | None = None
@@ -25,19 +28,16 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     max_tokens: int | None = None
     stop: tuple[str, ...] | None = None
     seed: int | None = None
+    tools: tuple[ToolInfo, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    allowed_tools: tuple[str, ...] | None = None
     response_format: dict[str, Any] | None = None
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
-    def over(self, base: ModelOptions | None) -> ModelOptions:
-        """These options, filled up with those of `base` where they are not set."""
-        if base is None:
-            return self
-        merged = {
-            name: own if (own := getattr(self, name)) is not None else getattr(base, name)
-            for name in self.__struct_fields__
-        }
-        merged["extra"] = {**base.extra, **self.extra}
-        return ModelOptions(**merged)
+    def __post_init__(self) -> None:
+        check_range("temperature", self.temperature, low=0, high=2)
+        check_range("top_p", self.top_p, low=0, high=1)
+        check_range("max_tokens", self.max_tokens, low=1)
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
