@@ -87,7 +87,7 @@ class Server:
 
     def get(self, path: str) -> str:
         """The body of GET `path`."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:  # noqa: S310 (ours)
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return str(answer.read().decode())
 
 
@@ -166,7 +166,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "PYEINO_SERVER__PORT": str(port),
     }
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 (our own program)
+        process = subprocess.Popen(
             [sys.executable, "-m", "pyeino", "serve"],
             env=environment,
             stdout=output,

@@ -35,8 +35,24 @@ function link(url, children) {
   return h("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, children);
 }
 
+/** `nodes` with neighbouring strings made one: a text node each would cost too much. */
+function joined(nodes) {
+  const result = [];
+  let strings = [];
+  for (const node of [...nodes, null]) {
+    if (typeof node === "string") {
+      strings.push(node);
+      continue;
+    }
+    if (strings.length) result.push(strings.join(""));
+    strings = [];
+    if (node !== null) result.push(node);
+  }
+  return result;
+}
+
 /**
- * The nodes of `source`. With `open` the text is still growing: emphasis, code and links that
+ * The nodes and strings of `source`. With `open` the text is still growing: emphasis, code and links that
  * have begun at its end are shown as if they were already closed.
  */
 export function renderInline(source, { open = false } = {}) {
@@ -67,7 +83,7 @@ class Inline {
     }
     this.flush();
     if (this.open) this.closeAll();
-    return this.nodes;
+    return joined(this.nodes);
   }
 
   step(char) {
@@ -98,7 +114,7 @@ class Inline {
   }
 
   flush() {
-    if (this.text) this.nodes.push(document.createTextNode(this.text));
+    if (this.text) this.nodes.push(this.text);
     this.text = "";
   }
 
@@ -198,7 +214,7 @@ class Inline {
   }
 
   openEmphasis(kind, run) {
-    this.push(document.createTextNode(run));
+    this.push(run);
     this.delimiters.push({ kind, index: this.nodes.length - 1 });
     this.waiting.set(kind, (this.waiting.get(kind) ?? 0) + 1);
   }
@@ -214,7 +230,7 @@ class Inline {
     let delimiter = this.dropDelimiter();
     while (delimiter.kind !== kind) delimiter = this.dropDelimiter();
     this.dropBrackets(delimiter.index);
-    const inner = this.nodes.splice(delimiter.index).slice(1);
+    const inner = joined(this.nodes.splice(delimiter.index).slice(1));
     this.nodes.push(EMPHASIS[kind].reduceRight((nodes, tag) => [h(tag, {}, nodes)], inner)[0]);
   }
 
@@ -231,7 +247,7 @@ class Inline {
   openBracket() {
     const image = this.text.endsWith("!");
     if (image) this.text = this.text.slice(0, -1);
-    this.push(document.createTextNode(image ? "![" : "["));
+    this.push(image ? "![" : "[");
     this.brackets.push({ index: this.nodes.length - 1, depth: this.delimiters.length });
     this.at += 1;
     return true;
@@ -255,7 +271,7 @@ class Inline {
   wrapLink(bracket, url) {
     this.flush();
     while (this.delimiters.length > bracket.depth) this.dropDelimiter();
-    const inner = this.nodes.splice(bracket.index).slice(1);
+    const inner = joined(this.nodes.splice(bracket.index).slice(1));
     this.nodes.push(link(url, inner.length ? inner : url));
     this.brackets = [];
   }

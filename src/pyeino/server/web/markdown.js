@@ -13,7 +13,6 @@ import { renderInline } from "./markdown-inline.js";
 export function renderMarkdown(text) {
   const fragment = document.createDocumentFragment();
   for (const block of parseBlocks(toLines(text))) fragment.append(renderBlock(block, false));
-  fragment.normalize();
   return fragment;
 }
 
@@ -57,7 +56,6 @@ export class MarkdownView {
       return old.node;
     }
     const node = renderBlock(block, growing);
-    node.normalize();
     if (old) old.node.replaceWith(node);
     else this.#element.append(node);
     return node;
