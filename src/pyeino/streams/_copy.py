@@ -241,45 +241,56 @@ class _DirectHub(_Hub):
 class _PumpedHub(_Hub):
     """For all other sources: a task pulls one item whenever a child waits for one."""
 
-    __slots__ = ("_closing", "_idle", "_pull", "_pump")
+    __slots__ = ("_closing", "_idle", "_pull", "_pulling", "_pump")
 
     def __init__(self, source: Source[Any]) -> None:
         super().__init__(source)
         self._pull = source.puller()
         self._pump: asyncio.Task[None] | None = None
         self._idle: asyncio.Future[None] | None = None
+        self._pulling = False
         self._closing = False
 
     async def more(self) -> None:
         if self._pump is None:
             self._pump = spawn(self._run(), "pull for the copies of a stream")
-        elif self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        else:
+            self._rouse()
         await self.wait()
 
     async def close(self) -> None:
-        self._closing = True
         try:
             if self._pump is not None:
-                self._pump.cancel()
+                self._stop(self._pump)
                 await settle([self._pump])
         finally:
             self.ended = True
-            await self.source.aclose()  # a pump cancelled before its first step has not done it
+            await self.source.aclose()  # for a task that never ran; else it does nothing
 
     def abandon(self) -> None:
         pump = self._pump
         if pump is None or pump.done():
             self.source.abandon()
-            return
+        else:
+            in_loop(pump.get_loop(), lambda: self._stop(pump))
+
+    def _stop(self, pump: asyncio.Task[None]) -> None:
+        """End the task; only a pull has to be cancelled, and the close must not be cut short."""
         self._closing = True
-        in_loop(pump.get_loop(), pump.cancel)
-        pump.add_done_callback(self.source.abandon_after)
+        if self._pulling:
+            pump.cancel()
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def _run(self) -> None:
         try:
-            while await self._pull_one():
-                pass
+            while not self._closing and await self._pull_one():
+                if not self.waiters and not self._closing:
+                    self._idle = asyncio.get_running_loop().create_future()
+                    await self._idle
         except BaseException:
             if not self._closing:  # the loop is shutting down, or worse: no quiet end
                 self.append(Failure(_lost()))
@@ -288,9 +299,7 @@ class _PumpedHub(_Hub):
             await self._release()
 
     async def _pull_one(self) -> bool:
-        if not self.waiters:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
+        self._pulling = True
         try:
             self.append(await self._pull())
         except StopAsyncIteration:
@@ -300,9 +309,13 @@ class _PumpedHub(_Hub):
                 raise
             self.append(Failure(_lost(cancel)))
             return not self.source.finished
-        except Exception as error:  # noqa: BLE001 - it goes to the readers
+        except Exception as error:
+            if self._closing:
+                raise  # the answer of the source to the cancel: it belongs to the closer
             self.append(Failure(error))
             return not self.source.finished
+        finally:
+            self._pulling = False
         return True
 
     async def _release(self) -> None:

@@ -83,45 +83,42 @@ def _hand_over(streams: Iterable[Stream[Any]], heir: Stream[T]) -> Stream[T]:
 class MergeSource(Source[Any]):
     """One task for each source, all writing into one channel."""
 
-    __slots__ = ("_channel", "_pull_channel", "_pumps", "_sources")
+    __slots__ = ("_channel", "_feeds", "_pull_channel", "_started")
 
     def __init__(self, sources: Sequence[tuple[Source[Any], str | None]], capacity: int) -> None:
-        self._sources = sources
         self._channel: Channel[Any] = Channel(capacity)
         self._pull_channel = self._channel.puller()
-        self._pumps: list[asyncio.Task[None]] = []
+        self._feeds = [_Feed(source, name, self._channel) for source, name in sources]
+        self._started = False
 
     def puller(self) -> Callable[[], Awaitable[Any]]:
         return self._pull
 
     async def _pull(self) -> Any:
-        if not self._pumps:
-            left = _Left(len(self._sources), self._channel)
-            self._pumps = [
-                spawn(_pump(source, name, left), "merge of streams")
-                for source, name in self._sources
-            ]
+        if not self._started:
+            self._started = True
+            left = _Left(len(self._feeds), self._channel)
+            for feed in self._feeds:
+                feed.task = spawn(feed.run(left), "merge of streams")
         return await self._pull_channel()
 
     async def aclose(self) -> None:
         await self._channel.aclose()
-        for pump in self._pumps:
-            pump.cancel()
+        for feed in self._feeds:
+            feed.stop()
         try:
-            await settle(self._pumps)
+            await settle([feed.task for feed in self._feeds if feed.task is not None])
         finally:
-            # For sources that no pump has closed: none ran, or it was cancelled before it began.
-            await _close_all([source for source, _ in self._sources])
+            # For sources whose task never ran; for all others it does nothing.
+            await _close_all([feed.source for feed in self._feeds])
 
     def abandon(self) -> None:
         self._channel.abandon()
-        for source, _ in self._sources if not self._pumps else ():
-            source.abandon()
-        for pump, (source, _) in zip(self._pumps, self._sources, strict=False):
-            if pump.done():
-                continue
-            in_loop(pump.get_loop(), pump.cancel)
-            pump.add_done_callback(source.abandon_after)
+        for feed in self._feeds:
+            if feed.task is None:
+                feed.source.abandon()
+            else:
+                in_loop(feed.task.get_loop(), feed.stop)
 
     @property
     def cancel_safe(self) -> bool:
@@ -129,54 +126,85 @@ class MergeSource(Source[Any]):
 
 
 class _Left:
-    """The channel of a merge and how many sources have not ended."""
+    """How many sources of a merge have not ended; the channel ends with the last one."""
 
-    __slots__ = ("channel", "count")
+    __slots__ = ("_channel", "_count")
 
     def __init__(self, count: int, channel: Channel[Any]) -> None:
-        self.count = count
-        self.channel = channel
+        self._count = count
+        self._channel = channel
+
+    def one_less(self) -> None:
+        self._count -= 1
+        if not self._count:
+            self._channel.end()
 
 
-async def _pump(source: Source[Any], name: str | None, left: _Left) -> None:
-    channel = left.channel
-    pull = source.puller()
-    try:
-        while True:
-            item: Any
-            try:
-                item = await pull()
-            except StopAsyncIteration:
-                break
-            except asyncio.CancelledError as cancel:
-                if is_cancelled():
-                    raise
-                lost = StreamClosedError("a source of merged streams was cancelled")
-                lost.__cause__ = cancel
-                item = Failure(lost)
-            except Exception as error:  # noqa: BLE001 - it goes to the readers
-                item = Failure(error)
-            else:
-                item = item if name is None else (name, item)
-            if await channel.put(item):
-                return
-            if type(item) is Failure and source.finished:
-                break
-        await _end(source, name, channel)
-    finally:
-        left.count -= 1
-        if not left.count:
-            channel.end()
-        await source.aclose()
+class _Feed:
+    """One source of a merge, and the task that reads it."""
 
+    __slots__ = ("_channel", "_name", "_pulling", "source", "task")
 
-async def _end(source: Source[Any], name: str | None, channel: Channel[Any]) -> None:
-    try:
-        await source.aclose()
-    except Exception as error:  # noqa: BLE001 - it goes to the readers
-        await channel.put(Failure(error))
-    if name is not None:
-        await channel.put(SourceEnd(name=name))
+    def __init__(self, source: Source[Any], name: str | None, channel: Channel[Any]) -> None:
+        self.source = source
+        self.task: asyncio.Task[None] | None = None
+        self._name = name
+        self._channel = channel
+        self._pulling = False
+
+    def stop(self) -> None:
+        """End the task once the channel has been closed.
+
+        Only a pull has to be cancelled: at every other place the task finds the closed channel
+        by itself, and the close of the source must not be cut short.
+        """
+        if self.task is not None and self._pulling:
+            self.task.cancel()
+
+    async def run(self, left: _Left) -> None:
+        pull = self.source.puller()
+        try:
+            more = True
+            while more and not self._channel.reader_closed:
+                more = await self._pass_one(pull)
+            await self._end()
+        finally:
+            left.one_less()
+            await self.source.aclose()
+
+    async def _pass_one(self, pull: Callable[[], Awaitable[Any]]) -> bool:
+        self._pulling = True
+        item: Any
+        try:
+            item = await pull()
+        except StopAsyncIteration:
+            return False
+        except asyncio.CancelledError as cancel:
+            if is_cancelled():
+                raise
+            lost = StreamClosedError("a source of merged streams was cancelled")
+            lost.__cause__ = cancel
+            item = Failure(lost)
+        except Exception as error:
+            if is_cancelled():
+                raise  # the answer of the source to the cancel: it belongs to the closer
+            item = Failure(error)
+        else:
+            item = item if self._name is None else (self._name, item)
+        finally:
+            self._pulling = False
+        await self._channel.put(item)
+        return not (isinstance(item, Failure) and self.source.finished)
+
+    async def _end(self) -> None:
+        try:
+            await self.source.aclose()
+        except Exception as error:
+            if self._channel.reader_closed:
+                raise
+            await self._channel.put(Failure(error))
+        if self._name is not None:
+            await self._channel.put(SourceEnd(name=self._name))
 
 
 async def _close_all(sources: Sequence[Source[Any]]) -> None:

@@ -34,10 +34,6 @@ class Source(ABC, Generic[T]):
     def abandon(self) -> None:
         """Free everything without waiting: the stream was garbage-collected."""
 
-    def abandon_after(self, _: object) -> None:
-        """`abandon`, as the done callback of the task that has been pulling."""
-        self.abandon()
-
     @property
     def finished(self) -> bool:
         """True when the error that has just left a pull also ended the source."""

@@ -166,6 +166,7 @@ class Stream(Generic[T]):
         elif state <= _CLOSING:
             if self._reader is not current_task():
                 await self._settled()
+                self._state = _CLOSED
         elif state == _TAKEN:
             if self._heir is not None:
                 await self._heir.aclose()
@@ -314,14 +315,11 @@ class Stream(Generic[T]):
             self._state = _OPEN
             self._reader = None
             return error
-        after = _ENDED if isinstance(error, Exception) else _BROKEN
+        self._state = _CLOSING  # so that a concurrent aclose waits and does not cut this short
         try:
             await self._source.aclose()
-        except BaseException as failed:  # noqa: BLE001 - it is raised by the caller
-            error = failed
-        if self._state != _READING:
-            return await self._after_interrupt()
-        self._settle(after)
+        finally:
+            self._settle(_ENDED if isinstance(error, Exception) else _BROKEN)
         return error
 
     async def _after_interrupt(self) -> BaseException:
