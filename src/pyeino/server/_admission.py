@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pyeino.errors import InternalError
+from pyeino.server._asgi import local_path
 
 
 class Admission:
@@ -21,7 +22,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or raise SERVER_BUSY."""
-        if scope["type"] != "http" or scope["path"] in self._exempt:
+        if scope["type"] != "http" or local_path(scope) in self._exempt:
             await self._app(scope, receive, send)
             return
         if self.active >= self._limit:

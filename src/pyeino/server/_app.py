@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,6 +45,10 @@ class ServerApp:
     def begin_drain(self) -> None:
         """Answer 503 on /ready from now on, so that nobody sends more."""
         self._backend.draining = True
+
+    def count_connections(self, source: Callable[[], float]) -> None:
+        """Ask `source` for the number of open connections whenever metrics are read."""
+        self._backend.metrics.watch_connections(source)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""

@@ -53,6 +53,15 @@ def header_values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
+def local_path(scope: Scope) -> str:
+    """The path below wherever the application is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and (path == root or path.startswith(f"{root}/")):
+        return path[len(root) :]
+    return path
+
+
 def connection_info(scope: Scope) -> dict[str, Any]:
     """What our own protocol class says about the connection; {} under any other server."""
     extensions: dict[str, Any] = scope.get("extensions") or {}
@@ -93,6 +102,7 @@ __all__ = [
     "connection_info",
     "header",
     "header_values",
+    "local_path",
     "record_of",
     "send_reply",
     "wait_for_disconnect",

@@ -12,6 +12,7 @@ from pyeino.monitoring import Logger, request_context
 from pyeino.server._asgi import (
     ClientGoneError,
     abort_connection,
+    local_path,
     record_of,
     send_reply,
 )
@@ -132,7 +133,7 @@ class ErrorBoundary:
             self._logger.error("Response broken off", error=raised)
             abort_connection(scope)
             raise ClientGoneError("the response could not be finished") from raised
-        path: str = scope["path"]
+        path = local_path(scope)
         body = error_body(error, path=path)
         headers = [*error_headers(error, path=path), (b"content-length", b"%d" % len(body))]
         await send_reply(send, status=error.http_status, headers=headers, body=body)

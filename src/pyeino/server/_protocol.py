@@ -88,7 +88,7 @@ class _GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._disarm()
-        extension: dict[str, Any] = {
+        extension: dict[object, object] = {
             "abort": self.transport.abort,
             "head_seconds": self.loop.time() - self._head_began,
         }

@@ -79,6 +79,8 @@ async def run_server(
     url = url_of(listener, options.host)
     with contextlib.closing(listener), _signals(stopping), _uvicorn_logs(logger):
         server = _Server(app, options)
+        if isinstance(app, ServerApp):
+            app.count_connections(lambda: len(server.server_state.connections))
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             await _first(server.ready.wait(), serving)
@@ -112,10 +114,18 @@ class _Server(uvicorn.Server):
             )
         )
         self.ready = asyncio.Event()
+        self._leaving = asyncio.Event()
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second whether to leave; once a second is for the Date header.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._leaving.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -125,6 +135,7 @@ class _Server(uvicorn.Server):
         """Close the listener, then the connections; at once unless `clean`."""
         self.force_exit = not clean
         self.should_exit = True
+        self._leaving.set()
 
 
 async def _drain(

@@ -64,13 +64,13 @@ class _TableRoute(Route):
         await self._dispatch(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        record_of(scope).endpoint = self.path
+        record_of(scope).endpoint = self.path_format
         endpoint = self._endpoints.get(scope["method"])
         if endpoint is None:
             allow = ", ".join(sorted(self._endpoints))
             raise ValidationError(
                 "METHOD_NOT_ALLOWED",
-                f"{self.path} takes {allow}, not {scope['method'][:20]}",
+                f"{self.path_format} takes {allow}, not {scope['method'][:20]}",
                 metadata={"allow": allow},
                 http_status=405,
             )
