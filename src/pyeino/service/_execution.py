@@ -131,13 +131,7 @@ class Execution:
         self._stage = Stage.HISTORY
         request, options, parts = self._request, self._options, self._parts
         by_default = "none" if isinstance(request, ChatRequest) else "session"
-        given = (
-            (Message.user(request.message),)
-            if isinstance(request, ChatRequest)
-            else tuple(
-                Message(role=Role(one.role), content=one.content) for one in request.messages
-            )
-        )
+        given = _messages_of(request)
         create = parts.create_unknown_sessions or not self._session_id
         history: tuple[Message, ...] = ()
         if self._session_id and (options.history or by_default) == "session":

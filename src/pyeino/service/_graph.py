@@ -25,16 +25,18 @@ def compile_selection_graph(
     registered chain has a name that means something else already.
     """
     nodes: dict[str, Compiled[Turn, Message]] = {
-        PLAIN: Chain(Turn).then(_to_chat_input).then(chat_chain).compile(name=PLAIN)
+        PLAIN: Chain(Turn).then(_to_chat_input, name="input").then(chat_chain).compile(name=PLAIN)
     }
     if rag_chain is not None:
-        nodes[RAG] = Chain(Turn).then(_to_rag_input).then(rag_chain).compile(name=RAG)
+        nodes[RAG] = Chain(Turn).then(_to_rag_input, name="input").then(rag_chain).compile(name=RAG)
     if tool_chain is not None:
-        nodes[TOOLS] = Chain(Turn).then(_to_tool_input).then(tool_chain).compile(name=TOOLS)
+        nodes[TOOLS] = (
+            Chain(Turn).then(_to_tool_input, name="input").then(tool_chain).compile(name=TOOLS)
+        )
     for name, chain in (chains or {}).items():
         if name in (AUTO, PLAIN, RAG, TOOLS, "") or not name.isprintable():
             raise ValueError(f"a chain cannot be registered as {name!r}; choose another name")
-        nodes[name] = Chain(Turn).then(_to_chat_input).then(chain).compile(name=name)
+        nodes[name] = Chain(Turn).then(_to_chat_input, name="input").then(chain).compile(name=name)
     graph = Graph(Turn, Message)
     ends: dict[Any, str] = {}
     for name, node in nodes.items():

@@ -45,13 +45,11 @@ class Turn:
 
     def to_rag_input(self) -> RAGInput:
         """The input of a retrieval chain."""
-        documents: Any = self.context.get("documents")
         index = self.context.get("index")
-        names: tuple[Any, ...] = tuple(documents) if isinstance(documents, list) else ()
         return RAGInput(
             **self._common(),
             index=index if isinstance(index, str) else "",
-            documents=tuple(name for name in names if isinstance(name, str)),
+            documents=_strings_in(self.context.get("documents", ())),
             top_k=self.top_k,
             score_threshold=self.score_threshold,
         )
@@ -59,3 +57,14 @@ class Turn:
     def to_tool_input(self) -> ToolInput:
         """The input of a tool chain."""
         return ToolInput(**self._common(), tools=self.tools)
+
+
+def _strings_in(names: Any) -> tuple[str, ...]:
+    """The strings of a list out of JSON; one string alone counts as a list of one."""
+    if isinstance(names, str):
+        return (names,)
+    return tuple(name for name in names if isinstance(name, str)) if _is_list(names) else ()
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
