@@ -25,11 +25,10 @@ test-all: ## the same with full counts, and the browser tests (needs chromium)
 	@$(SETUP) test browser
 	@PYEINO_TIER=full $(BIN)/python -m pytest $(ARGS)
 
-lint: ## ruff (rules and format) and bandit
+lint: ## ruff: rules (bandit's among them) and format
 	@$(SETUP) lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 
 type: ## pyright and mypy, both strict, on src; the inference tests on tests/typing
 	@$(SETUP) type

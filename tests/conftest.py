@@ -172,13 +172,15 @@ asyncio.runners._cancel_all_tasks = _note_and_cancel_all_tasks
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Fail a test that left a task; collect, so that what it left open warns now and not later.
 
     Last among the teardowns, after every fixture, and just before pytest looks for exceptions
     that were raised where nobody could catch them.
     """
     gc.collect()
+    if nextitem is None or nextitem.path != item.path:
+        gc.freeze()  # what a module imported stays: later collections need not look at it
     if _leaked_tasks:
         names = "\n  ".join(_leaked_tasks)
         _leaked_tasks.clear()

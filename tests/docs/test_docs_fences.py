@@ -137,12 +137,16 @@ def test_a_planted_fence_fails(
 ) -> None:
     fence = Fence(page="planted", line=1, language=language, code=code)
     with pytest.raises(AssertionError):
-        match language:
-            case "bash":
-                test_a_bash_fence_runs(fence, tmp_path, request)
-            case "console":
-                test_a_console_fence_holds(fence, tmp_path)
-            case "yaml":
-                test_a_yaml_fence_is_a_valid_configuration(fence, tmp_path)
-            case _:
-                run_python(code, folder=tmp_path)
+        _run_planted(fence, tmp_path, request)
+
+
+def _run_planted(fence: Fence, folder: Path, request: pytest.FixtureRequest) -> None:
+    match fence.language:
+        case "bash":
+            test_a_bash_fence_runs(fence, folder, request)
+        case "console":
+            test_a_console_fence_holds(fence, folder)
+        case "yaml":
+            test_a_yaml_fence_is_a_valid_configuration(fence, folder)
+        case _:
+            run_python(fence.code, folder=folder)

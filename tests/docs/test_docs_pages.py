@@ -47,33 +47,27 @@ def test_every_route_is_documented() -> None:
 
 # --- error codes ----------------------------------------------------------------------------------
 
-RAISED = {
-    "AppError",
-    "ValidationError",
-    "UnauthorizedError",
-    "NotFoundError",
-    "RateLimitError",
-    "InternalError",
-    "ExternalError",
-}
-
 
 def codes_in(text: str) -> set[str]:
-    """Codes that a source names: in the call of an error, as `code=`, or as a class's default."""
+    """Codes that a source gives to an error or a problem, or a class has as its default."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         match node:
-            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(code)), *_]) if (
-                name in RAISED
-            ):
-                found.add(code)
-            case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
-                found.add(code)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                if re.search(r"(?:Error|Problem|_error|_?problem)$", name):
+                    found |= _codes_of_call(node)
+            case ast.Tuple(elts=[ast.Constant(value=str(code)), ast.Constant(value=str()), *_]):
+                found.add(code)  # a row of a table of errors: code, message, …
             case ast.Assign(targets=[ast.Name(id="default_code")], value=ast.Constant(value=code)):
                 found.add(str(code))
             case ast.AnnAssign(target=ast.Name(id="default_code"), value=ast.Constant(value=code)):
                 found.add(str(code))
     return {code for code in found if re.fullmatch(r"[A-Z][A-Z_]+", code)}
+
+
+def _codes_of_call(call: ast.Call) -> set[str]:
+    given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "code")]
+    return {str(node.value) for node in given if isinstance(node, ast.Constant)}
 
 
 def _documented_codes() -> set[str]:
@@ -96,7 +90,7 @@ def test_a_section_says_cause_and_remedy() -> None:
 def test_codes_are_found_in_planted_code() -> None:
     text = (
         'raise NotFoundError("GONE", "x")\nProblem(code="CYCLE")\n'
-        'class E:\n    default_code = "E_CODE"\nraise ValueError("NOT_ONE")\n'
+        'class E:\n    default_code = "E_CODE"\nlog("NOT_ONE")\n'
     )
     assert codes_in(text) == {"GONE", "CYCLE", "E_CODE"}
 
