@@ -7,6 +7,7 @@ from pyeino.compose._declare import Graph, Handle
 from pyeino.compose._lambda import Lambda
 from pyeino.compose._modes import register_merge
 from pyeino.compose._runnable import ComponentOptions, Runnable, RunOptions
+from pyeino.compose._tools_node import ToolMessages, ToolsNode
 
 __all__ = [
     "END",
@@ -19,5 +20,7 @@ __all__ = [
     "Lambda",
     "RunOptions",
     "Runnable",
+    "ToolMessages",
+    "ToolsNode",
     "register_merge",
 ]

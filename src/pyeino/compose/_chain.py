@@ -8,9 +8,11 @@ from typing import Any, Generic, TypeVar, cast, overload
 from pyeino.components import ChatModel, ChatTemplate
 from pyeino.compose._compiled import Compiled
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
+from pyeino.compose._keys import with_keys
 from pyeino.compose._lambda import Lambda, input_type_of, is_async, takes_stream
-from pyeino.compose._node import NodeSpec, make_node, passthrough, with_keys
+from pyeino.compose._node import make_node, passthrough
 from pyeino.compose._runnable import Runnable
+from pyeino.compose._spec import NodeSpec
 from pyeino.errors import Problem
 from pyeino.schema import Message
 from pyeino.streams import Stream

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from pyeino.compose._node import NodeSpec
+from pyeino.compose._spec import NodeSpec
 from pyeino.errors import Problem
 
 START: Final = "start"

@@ -8,8 +8,8 @@ from typing import Any
 
 from pyeino.compose._check import resolve_types
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
-from pyeino.compose._node import NodeSpec
 from pyeino.compose._shapes import FlowCall, ValueCall
+from pyeino.compose._spec import NodeSpec
 from pyeino.compose._types import Fit, fit, type_name, value_fits
 from pyeino.errors import GraphRunError
 
