@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import math
 import os
 import sys
@@ -11,10 +13,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pyeino.errors import MissingDependencyError
 from pyeino.monitoring import _families as families
 
 if sys.platform != "win32":
     import resource
+
+# Loaded here because the first use is inside an event loop, which must not wait for files. That
+# it is missing is told to who makes a Metrics; logs do without it.
+with contextlib.suppress(MissingDependencyError):
+    importlib.import_module("pyeino.monitoring._series")
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

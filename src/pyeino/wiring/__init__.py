@@ -1,5 +1,7 @@
 """From settings to a running application: the only room that names integrations."""
 
+from pyeino.wiring._build import Application, build, make_logger, service_limits
+from pyeino.wiring._chain import UnfitChainError, as_chat_chain
 from pyeino.wiring._checks import is_loopback
 from pyeino.wiring._convert import parse_duration
 from pyeino.wiring._load import load_settings
@@ -9,12 +11,18 @@ from pyeino.wiring._tree import LOCAL_MODEL, Settings
 
 __all__ = [
     "LOCAL_MODEL",
+    "Application",
     "SettingProblem",
     "SettingRow",
     "Settings",
     "SettingsError",
+    "UnfitChainError",
+    "as_chat_chain",
+    "build",
     "is_loopback",
     "load_settings",
+    "make_logger",
     "parse_duration",
+    "service_limits",
     "setting_rows",
 ]

@@ -69,7 +69,8 @@ class Key:
             return f"one of {', '.join(self.choices)}"
         low, high = self._bounds()
         if self.is_duration:
-            return f"a duration such as 30s, 5m or 0.5 (seconds), at most {high} s"
+            least = "at most" if low == 0 else "more than 0 and at most"
+            return f"a duration such as 30s, 5m or 0.5 (seconds), {least} {high} s"
         if self.is_list:
             return "a list of text"
         if self.is_mapping:

@@ -20,7 +20,8 @@ SQLITE_PREFIX = "sqlite:///"
 DURATION = "duration"
 SECRET = "secret"  # noqa: S105 (a marker, not a secret)
 
-Duration = Annotated[float, Meta(ge=0, le=86_400, extra={"kind": DURATION})]
+Duration = Annotated[float, Meta(gt=0, le=86_400, extra={"kind": DURATION})]
+Delay = Annotated[float, Meta(ge=0, le=86_400, extra={"kind": DURATION})]
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -40,7 +41,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     write_timeout: Duration = 30.0
     idle_timeout: Duration = 120.0
     heartbeat: Duration = 10.0
-    drain_delay: Duration | None = None
+    drain_delay: Delay | None = None
     drain_timeout: Duration = 30.0
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class LLMSettings(_Section, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.7
     timeout: Duration = 60.0
     retry_count: Annotated[int, Meta(ge=0, le=20)] = 3
+    system_prompt: str = ""
     extra: dict[str, Any] = {}
 
 
@@ -144,6 +146,13 @@ class LimitsSettings(_Section, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=1_073_741_824)] = 1_048_576
     max_requests: Positive = 512
     max_connections: Positive = 2048
+    message_bytes: Positive = 262_144
+    messages: Positive = 256
+    context_bytes: Positive = 65_536
+    history_messages: Annotated[int, Meta(ge=1, le=500)] = 40
+    max_tokens: Positive = 131_072
+    timeout: Duration = 300.0
+    active_runs: Positive = 1024
 
 
 class CacheSettings(_Section, frozen=True, kw_only=True):

@@ -55,6 +55,14 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "limits.max_body_bytes": ("2048", 2048),
     "limits.max_requests": ("3", 3),
     "limits.max_connections": ("4", 4),
+    "limits.message_bytes": ("5", 5),
+    "limits.messages": ("6", 6),
+    "limits.context_bytes": ("7", 7),
+    "limits.history_messages": ("8", 8),
+    "limits.max_tokens": ("9", 9),
+    "limits.timeout": ("10s", 10.0),
+    "limits.active_runs": ("11", 11),
+    "llm.system_prompt": ("be brief", "be brief"),
 }
 _COMPANIONS: dict[str, dict[str, str]] = {
     "llm.provider": {"llm.model": "m", "llm.api_key": "k"},
