@@ -22,6 +22,7 @@ from pyeino.streams._source import Source
 from pyeino.streams._tasks import running_task
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 # The order matters: a state up to _OPEN may be read, one from _ENDED on holds nothing open.
@@ -39,7 +40,7 @@ _STATES = (
 )
 
 
-class Stream(Generic[T]):
+class Stream(Generic[T_co]):
     """Items that arrive over time; read them with `async for`, close it with `async with`.
 
     Whoever is handed a stream closes it: `async with stream:` or `await stream.aclose()`. A
@@ -64,11 +65,11 @@ class Stream(Generic[T]):
         "_waiters",
     )
 
-    def __init__(self, source: Source[T]) -> None:
+    def __init__(self, source: Source[T_co]) -> None:
         """Internal; use `Stream.of`, `Stream.from_iterator`, `pipe` or `merge`."""
         self._state = _FRESH
         self._source = source
-        self._pull: Callable[[], Awaitable[T]] = source.puller()
+        self._pull: Callable[[], Awaitable[T_co]] = source.puller()
         self._loop: asyncio.AbstractEventLoop | None = None  # of the first read
         self._reader: asyncio.Task[Any] | None = None  # who reads, or who closes
         self._waiters: list[asyncio.Future[None]] | None = None
@@ -105,7 +106,7 @@ class Stream(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T:
+    async def __anext__(self) -> T_co:
         if self._state > _OPEN:
             self._refuse("read")
         loop = self._loop
@@ -179,8 +180,8 @@ class Stream(Generic[T]):
         *,
         max_lag: int = 10_000,
         max_lag_bytes: int | None = None,
-        size_of: Callable[[T], int] | None = None,
-    ) -> tuple[Stream[T], ...]:
+        size_of: Callable[[T_co], int] | None = None,
+    ) -> tuple[Stream[T_co], ...]:
         """`count` streams that each deliver every item and every error of this one.
 
         The copies share one buffer, which holds what the slowest of them has not read; none
@@ -201,7 +202,7 @@ class Stream(Generic[T]):
     @overload
     def map(
         self,
-        function: Callable[[T], Coroutine[Any, Any, U]],
+        function: Callable[[T_co], Coroutine[Any, Any, U]],
         *,
         on_error: Callable[[Exception], Exception | None] | None = None,
         on_end: Callable[[], U | Awaitable[U | None] | None] | None = None,
@@ -209,14 +210,14 @@ class Stream(Generic[T]):
     @overload
     def map(
         self,
-        function: Callable[[T], U],
+        function: Callable[[T_co], U],
         *,
         on_error: Callable[[Exception], Exception | None] | None = None,
         on_end: Callable[[], U | Awaitable[U | None] | None] | None = None,
     ) -> Stream[U]: ...
     def map(
         self,
-        function: Callable[[T], Any],
+        function: Callable[[T_co], Any],
         *,
         on_error: Callable[[Exception], Exception | None] | None = None,
         on_end: Callable[[], Any] | None = None,
@@ -236,14 +237,14 @@ class Stream(Generic[T]):
         self._heir = heir
         return heir
 
-    async def concat(self) -> T:
+    async def concat(self) -> T_co:
         """All items as one value, as `concat_items` does it; closes the stream.
 
         Raises EmptyStreamError when nothing came, ConcatError when the items do not add up.
         """
         return concat_items(await self.collect())
 
-    async def collect(self) -> list[T]:
+    async def collect(self) -> list[T_co]:
         """All items as a list; closes the stream. The first failing item raises its error."""
         async with self:
             return [item async for item in self]
