@@ -37,7 +37,8 @@ class Chain(Generic[InT, OutT_co]):
         self._fanned = False
 
     # The order of these overloads is the order in which a type checker tries them: components
-    # first, then what takes a stream, then what takes a value; async before sync.
+    # first, then what takes a value (async before sync, so that an await is not taken for a
+    # value), then what takes a stream, where a lambda without annotations must not end up.
     @overload
     def then(
         self: Chain[InT, Sequence[Message]], node: ChatModel, *, name: str | None = None
@@ -55,17 +56,6 @@ class Chain(Generic[InT, OutT_co]):
     ) -> Chain[InT, NextT]: ...
     @overload
     def then(
-        self,
-        node: Callable[[Stream[OutT_co]], AsyncIterator[NextT]],
-        *,
-        name: str | None = None,
-    ) -> Chain[InT, NextT]: ...
-    @overload
-    def then(
-        self, node: Callable[[Stream[OutT_co]], Awaitable[NextT]], *, name: str | None = None
-    ) -> Chain[InT, NextT]: ...
-    @overload
-    def then(
         self, node: Callable[[OutT_co], AsyncIterator[NextT]], *, name: str | None = None
     ) -> Chain[InT, NextT]: ...
     @overload
@@ -79,6 +69,17 @@ class Chain(Generic[InT, OutT_co]):
         *,
         name: str | None = None,
         blocking: bool = False,
+    ) -> Chain[InT, NextT]: ...
+    @overload
+    def then(
+        self,
+        node: Callable[[Stream[OutT_co]], AsyncIterator[NextT]],
+        *,
+        name: str | None = None,
+    ) -> Chain[InT, NextT]: ...
+    @overload
+    def then(
+        self, node: Callable[[Stream[OutT_co]], Awaitable[NextT]], *, name: str | None = None
     ) -> Chain[InT, NextT]: ...
     def then(
         self, node: Any, *, name: str | None = None, blocking: bool = False

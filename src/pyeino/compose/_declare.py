@@ -23,11 +23,16 @@ OutT = TypeVar("OutT")
 ValueT = TypeVar("ValueT")
 NodeInT = TypeVar("NodeInT")
 NodeOutT = TypeVar("NodeOutT")
+TakesT_contra = TypeVar("TakesT_contra", contravariant=True)
+GivesT_co = TypeVar("GivesT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Handle(Generic[NodeInT, NodeOutT]):
-    """A node of a graph under its name, with its types for the type checker."""
+class Handle(Generic[TakesT_contra, GivesT_co]):
+    """A node of a graph under its name, with its types for the type checker.
+
+    A node that gives a list may lead to one that takes a Sequence, as a function may.
+    """
 
     name: str
 
@@ -48,7 +53,8 @@ class Graph(Generic[InT, OutT]):
         self.end: Handle[OutT, Any] = Handle(END)
 
     # The order of these overloads is the order in which a type checker tries them: components
-    # first, then what takes a stream, then what takes a value; async before sync.
+    # first, then what takes a value (async before sync, so that an await is not taken for a
+    # value), then what takes a stream, where a lambda without annotations must not end up.
     @overload
     def add(
         self,
@@ -80,24 +86,6 @@ class Graph(Generic[InT, OutT]):
     def add(
         self,
         name: str,
-        node: Callable[[Stream[NodeInT]], AsyncIterator[NodeOutT]],
-        *,
-        input_key: str | None = None,
-        output_key: str | None = None,
-    ) -> Handle[NodeInT, NodeOutT]: ...
-    @overload
-    def add(
-        self,
-        name: str,
-        node: Callable[[Stream[NodeInT]], Awaitable[NodeOutT]],
-        *,
-        input_key: str | None = None,
-        output_key: str | None = None,
-    ) -> Handle[NodeInT, NodeOutT]: ...
-    @overload
-    def add(
-        self,
-        name: str,
         node: Callable[[NodeInT], AsyncIterator[NodeOutT]],
         *,
         input_key: str | None = None,
@@ -121,6 +109,24 @@ class Graph(Generic[InT, OutT]):
         input_key: str | None = None,
         output_key: str | None = None,
         blocking: bool = False,
+    ) -> Handle[NodeInT, NodeOutT]: ...
+    @overload
+    def add(
+        self,
+        name: str,
+        node: Callable[[Stream[NodeInT]], AsyncIterator[NodeOutT]],
+        *,
+        input_key: str | None = None,
+        output_key: str | None = None,
+    ) -> Handle[NodeInT, NodeOutT]: ...
+    @overload
+    def add(
+        self,
+        name: str,
+        node: Callable[[Stream[NodeInT]], Awaitable[NodeOutT]],
+        *,
+        input_key: str | None = None,
+        output_key: str | None = None,
     ) -> Handle[NodeInT, NodeOutT]: ...
     def add(
         self,
