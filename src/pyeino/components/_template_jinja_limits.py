@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
-from jinja2 import TemplateSyntaxError, nodes
+from jinja2 import TemplateSyntaxError, Undefined, nodes
 from jinja2.visitor import NodeTransformer
 
 from pyeino.errors import TemplateError
@@ -67,6 +67,8 @@ class Budget:
             one = pending.pop()
             if isinstance(one, str | bytes):
                 amount += len(one)
+            elif isinstance(one, Undefined) and one is not value:
+                str(one)  # raises: inside a list a missing value would be printed as text
             elif isinstance(one, Mapping):
                 members = cast("Mapping[object, object]", one)
                 pending.extend(members.keys())

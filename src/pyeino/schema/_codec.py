@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast, overload
 import msgspec
 
 from pyeino.errors import CodecError
+from pyeino.schema._codec_check import misfit
 from pyeino.schema._codec_plain import (
     NO_SPECIAL,
     TAG,
@@ -24,8 +25,13 @@ from pyeino.schema._codec_plain import (
 from pyeino.schema._codec_types import StoredType, TypeTable, problems_of
 from pyeino.schema._document import Document
 from pyeino.schema._message import Message
-from pyeino.schema._parser import build_foreign
-from pyeino.schema._records import empty_defaults, field_names, type_of
+from pyeino.schema._records import (
+    empty_defaults,
+    field_names,
+    is_pydantic,
+    known_annotations,
+    type_of,
+)
 from pyeino.schema._tool_info import ToolChoice, ToolInfo
 from pyeino.schema._tool_result import ToolResult
 
@@ -87,7 +93,8 @@ class Codec:
                 remedy="read them with the pyeino that wrote them, or a newer one",
             )
         value = self._decode(head[2], "$", 0)
-        return value if expected is Any else _checked(value, expected, "$")
+        _check(value, expected, "$")
+        return value
 
     def _encode(self, value: Any, where: str, depth: int) -> Any:
         kind = type_of(value)
@@ -212,7 +219,6 @@ def _build(entry: StoredType, fields: Any, where: str) -> Any:
     kind = entry.type
     if issubclass(kind, enum.Enum):
         return _checked_enum(kind, fields, where)
-    names = field_names(kind) or ()
     if type(fields) is not dict:
         raise CodecError(
             f"the fields of {entry.stored_name} are not a map",
@@ -220,22 +226,23 @@ def _build(entry: StoredType, fields: Any, where: str) -> Any:
             found=type(fields).__name__,
         )
     stored = cast("dict[str, Any]", fields)
-    unknown = stored.keys() - set(names)
+    annotations = known_annotations(kind)
+    unknown = stored.keys() - annotations.keys()
     if unknown:
         raise CodecError(
             f"{entry.stored_name} has no field {min(unknown)!r}"[:200],
             where=where,
-            expected="the fields " + ", ".join(names),
+            expected="the fields " + ", ".join(annotations),
             remedy="raise the version of the type and give it an up-caster when its fields change",
         )
-    if issubclass(kind, tuple):
-        missing = [name for name in names if name not in stored]
-        if missing:
-            raise CodecError(f"{entry.stored_name} lacks field {missing[0]!r}", where=where)
-        return _checked([stored[name] for name in names], kind, where)
-    # msgspec reads a Struct by the names of its JSON form, which may differ from its fields.
-    written = dict(zip(names, getattr(kind, "__struct_encode_fields__", names), strict=True))
-    return _checked({written[name]: one for name, one in stored.items()}, kind, where)
+    for name, one in stored.items():
+        _check(one, annotations[name], f"{where}.{name}")
+    try:
+        return kind.model_validate(stored) if is_pydantic(kind) else kind(**stored)
+    except Exception as error:  # a type's own checks may raise anything
+        raise CodecError(
+            f"the data do not fit {entry.stored_name}: {error}", where=where
+        ) from error
 
 
 def _checked_enum(kind: type[enum.Enum], value: Any, where: str) -> enum.Enum:
@@ -245,9 +252,7 @@ def _checked_enum(kind: type[enum.Enum], value: Any, where: str) -> enum.Enum:
         raise CodecError(f"{error}"[:200], where=where) from error
 
 
-def _checked(value: Any, expected: Any, where: str) -> Any:
-    try:
-        return msgspec.convert(value, expected, dec_hook=build_foreign)
-    except Exception as error:  # a type's own checks may raise anything
-        name = getattr(expected, "__qualname__", None) or str(expected)
-        raise CodecError(f"the data do not fit {name}: {error}", where=where) from error
+def _check(value: Any, annotation: Any, where: str) -> None:
+    wrong = misfit(value, annotation, where)
+    if wrong is not None:
+        raise CodecError(f"the data do not fit: {wrong}", where=where)

@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from pyeino.errors import CodecError
 from pyeino.schema._records import type_of
 
@@ -56,6 +58,8 @@ def encode_special(value: Any, recurse: Recurse) -> Any:
         return {TAG: "timedelta", "d": [value.days, value.seconds, value.microseconds]}
     if kind in (tuple, set, frozenset):
         items = [recurse(one, f"[{index}]") for index, one in enumerate(value)]
+        if kind is not tuple:  # equal sets give equal bytes, whatever order they are walked in
+            items.sort(key=msgspec.msgpack.encode)
         return {TAG: kind.__name__, "d": items}
     if kind is dict:
         pairs = [

@@ -36,7 +36,7 @@ PLAIN: frozenset[type[Any]] = frozenset(
 """Types that need no declaration."""
 
 _OPEN: frozenset[Any] = frozenset(
-    {object, UnionType, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence, Set}
+    {Any, object, UnionType, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence, Set}
 )
 
 

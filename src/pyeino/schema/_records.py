@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from pyeino.errors import DeclarationError
+
 
 def field_names(kind: type[Any]) -> tuple[str, ...] | None:
     """Names of the fields that `kind` declares and takes on making; None when it is no record.
@@ -39,14 +41,21 @@ def is_pydantic(kind: type[Any]) -> bool:
 def field_annotations(kind: type[Any]) -> dict[str, Any]:
     """Annotations of the fields of a record or a TypedDict, with every name resolved.
 
-    Raises NameError when an annotation names something that its module does not have.
+    Raises DeclarationError when an annotation names something that its module does not have.
     """
-    hints = get_type_hints(kind, include_extras=True)
+    try:
+        hints = get_type_hints(kind, include_extras=True)
+    except NameError as error:
+        raise DeclarationError(
+            f"an annotation of {kind.__qualname__} cannot be resolved: {error}",
+            remedy="import the name at run time, not under TYPE_CHECKING, at the top of its module",
+        ) from error
     if is_typeddict(kind):
         return hints
     return {name: hints.get(name, Any) for name in field_names(kind) or ()}
 
 
+_ANNOTATIONS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 _EMPTY_DEFAULTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -55,6 +64,14 @@ def empty_defaults(kind: type[Any]) -> dict[str, Any]:
     known = _EMPTY_DEFAULTS.get(kind)
     if known is None:
         known = _EMPTY_DEFAULTS[kind] = _find_empty_defaults(kind)
+    return known
+
+
+def known_annotations(kind: type[Any]) -> dict[str, Any]:
+    """`field_annotations`, remembered."""
+    known = _ANNOTATIONS.get(kind)
+    if known is None:
+        known = _ANNOTATIONS[kind] = field_annotations(kind)
     return known
 
 

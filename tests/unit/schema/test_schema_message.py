@@ -43,9 +43,7 @@ def everything() -> Message:
             VideoPart(url="http://x/v.mp4"),
             FilePart(url="http://x/f.pdf", name="f.pdf"),
             ToolSearchResultPart(
-                tools=(
-                    ToolInfo(name="t", parameters={"q": ParameterInfo(type=DataType.STRING)}),
-                )
+                tools=(ToolInfo(name="t", parameters={"q": ParameterInfo(type=DataType.STRING)}),)
             ),
         ),
         assistant_output_multi_content=(
