@@ -2,6 +2,7 @@
 
 from typing import assert_type
 
+from pyeino.components import ChatModel
 from pyeino.compose import Compiled, Graph, Handle
 from pyeino.schema import Message
 from pyeino.streams import Stream
@@ -37,11 +38,22 @@ async def infers() -> None:
     assert_type(await app.invoke("a"), float)
 
 
+def to_messages(text: str) -> list[Message]: ...
+
+
+def a_list_may_lead_to_a_sequence(model: ChatModel) -> None:
+    graph = Graph(str, Message)
+    ask = graph.add("ask", to_messages)
+    chat = graph.add("chat", model)
+    graph.edge(ask, chat)
+    graph.edge(chat, graph.end)
+
+
 def refuses() -> None:
     graph = Graph(str, float)
     measure = graph.add("measure", length)
     halve = graph.add("halve", half)
     graph.edge(measure, measure)  # refused
     graph.edge(graph.start, halve)  # refused
-    graph.edge(measure, graph.end)  # refused
+    graph.edge(graph.start, graph.end)  # refused
     graph.branch(measure, of_message, {True: halve})  # refused
