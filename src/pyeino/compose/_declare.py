@@ -53,8 +53,8 @@ class Graph(Generic[InT, OutT]):
         self.end: Handle[OutT, Any] = Handle(END)
 
     # The order of these overloads is the order in which a type checker tries them: components
-    # first, then what takes a value (async before sync, so that an await is not taken for a
-    # value), then what takes a stream, where a lambda without annotations must not end up.
+    # first, then what takes a stream (whose parameter would also do for a value of any type),
+    # then what takes a value; async before sync.
     @overload
     def add(
         self,
@@ -86,6 +86,24 @@ class Graph(Generic[InT, OutT]):
     def add(
         self,
         name: str,
+        node: Callable[[Stream[NodeInT]], AsyncIterator[NodeOutT]],
+        *,
+        input_key: str | None = None,
+        output_key: str | None = None,
+    ) -> Handle[NodeInT, NodeOutT]: ...
+    @overload
+    def add(
+        self,
+        name: str,
+        node: Callable[[Stream[NodeInT]], Awaitable[NodeOutT]],
+        *,
+        input_key: str | None = None,
+        output_key: str | None = None,
+    ) -> Handle[NodeInT, NodeOutT]: ...
+    @overload
+    def add(
+        self,
+        name: str,
         node: Callable[[NodeInT], AsyncIterator[NodeOutT]],
         *,
         input_key: str | None = None,
@@ -109,24 +127,6 @@ class Graph(Generic[InT, OutT]):
         input_key: str | None = None,
         output_key: str | None = None,
         blocking: bool = False,
-    ) -> Handle[NodeInT, NodeOutT]: ...
-    @overload
-    def add(
-        self,
-        name: str,
-        node: Callable[[Stream[NodeInT]], AsyncIterator[NodeOutT]],
-        *,
-        input_key: str | None = None,
-        output_key: str | None = None,
-    ) -> Handle[NodeInT, NodeOutT]: ...
-    @overload
-    def add(
-        self,
-        name: str,
-        node: Callable[[Stream[NodeInT]], Awaitable[NodeOutT]],
-        *,
-        input_key: str | None = None,
-        output_key: str | None = None,
     ) -> Handle[NodeInT, NodeOutT]: ...
     def add(
         self,
