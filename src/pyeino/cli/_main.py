@@ -14,6 +14,9 @@ from pyeino.cli._parser import build_parser
 from pyeino.cli._terminal import note, printable
 from pyeino.errors import AppError, PyeinoError
 
+# By code, because the rooms that raise them are only imported by the commands that need them.
+_USAGE_CODES = frozenset({"SETTINGS_ERROR", "UNFIT_CHAIN"})
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `pyeino` with `argv` (default: the process's arguments); the exit code.
@@ -56,8 +59,18 @@ def _show_traceback(arguments: argparse.Namespace) -> None:
 
 
 def _code(error: Exception) -> ExitCode:
-    usage = isinstance(error, UsageError) or getattr(error, "code", "") == "SETTINGS_ERROR"
+    inner = _first_of(error)
+    if inner is not None:
+        return _code(inner)
+    usage = isinstance(error, UsageError) or getattr(error, "code", "") in _USAGE_CODES
     return ExitCode.USAGE if usage else ExitCode.FAILURE
+
+
+def _first_of(error: object) -> Exception | None:
+    """The first error of a group; None when `error` is a single one."""
+    if isinstance(error, ExceptionGroup):
+        return cast("ExceptionGroup[Exception]", error).exceptions[0]
+    return None
 
 
 def _message(error: Exception, *, debug: bool) -> str:
@@ -68,9 +81,9 @@ def _message(error: Exception, *, debug: bool) -> str:
         return printable("; ".join(parts))
     if isinstance(error, PyeinoError):
         return printable(str(error))
-    if isinstance(error, ExceptionGroup):
-        group = cast("ExceptionGroup[Exception]", error)
-        return _message(group.exceptions[0], debug=debug)
+    inner = _first_of(error)
+    if inner is not None:
+        return _message(inner, debug=debug)
     if isinstance(error, OSError):
         return printable(str(error))
     hint = "" if debug else " (--debug shows the traceback)"

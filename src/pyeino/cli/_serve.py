@@ -1,0 +1,65 @@
+"""pyeino serve: the chat service behind HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from pyeino.cli._objects import load_object
+from pyeino.cli._settings import settings_from
+from pyeino.compose import Runnable
+from pyeino.schema import Message
+from pyeino.server import ServerOptions, create_app, loop_factory, run_server
+from pyeino.service import ChatInput
+from pyeino.wiring import Settings, as_chat_chain, build
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C; 0 when everything ended well."""
+    settings = settings_from(arguments)
+    chain: Runnable[ChatInput, Message] | None = None
+    if arguments.chain is not None:
+        found: Any = load_object(arguments.chain)
+        chain = as_chat_chain(found, name=arguments.chain)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(settings, chain))
+
+
+async def _serve(settings: Settings, chain: Runnable[ChatInput, Message] | None) -> int:
+    async with build(settings, chat_chain=chain) as application:
+        options = server_options(settings)
+        app = create_app(
+            application.service,
+            options=options,
+            metrics=application.metrics,
+            logger=application.logger,
+            probes=application.probes,
+        )
+        return await run_server(
+            app,
+            options=options,
+            on_drain=application.service.drain,
+            logger=application.logger,
+        )
+
+
+def server_options(settings: Settings) -> ServerOptions:
+    """What the server needs of the settings."""
+    server, limits = settings.server, settings.limits
+    return ServerOptions(
+        host=server.host,
+        port=server.port,
+        allowed_hosts=server.allowed_hosts,
+        allowed_origins=server.allowed_origins,
+        read_timeout=server.read_timeout,
+        write_timeout=server.write_timeout,
+        idle_timeout=server.idle_timeout,
+        heartbeat=server.heartbeat,
+        drain_delay=server.drain_delay,
+        drain_timeout=server.drain_timeout,
+        max_body_bytes=limits.max_body_bytes,
+        max_requests=limits.max_requests,
+        max_connections=limits.max_connections,
+        metrics_path=settings.metrics.path if settings.metrics.enabled else None,
+    )
