@@ -66,7 +66,7 @@ class Stream(Generic[T_co]):
     )
 
     def __init__(self, source: Source[T_co]) -> None:
-        """Internal; use `Stream.of`, `Stream.from_iterator`, `pipe` or `merge`."""
+        """For rooms with a Source of their own; else `of`, `from_iterator`, `pipe` or `merge`."""
         self._state = _FRESH
         self._source = source
         self._pull: Callable[[], Awaitable[T_co]] = source.puller()
