@@ -7,6 +7,9 @@ from typing import Any, cast
 
 import msgspec
 
+from pyeino.schema._concat import agreed
+from pyeino.schema._extra import concat_extra
+
 SUB_INDEXES = "_sub_indexes"
 SCORE = "_score"
 EXTRA_INFO = "_extra_info"
@@ -96,6 +99,22 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def with_sparse_vector(self, weights: Mapping[int, float]) -> Document:
         """A copy with these weights."""
         return self.with_metadata({SPARSE_VECTOR: dict(weights)})
+
+    @classmethod
+    def __concat__(cls, items: Sequence[Document]) -> Document:
+        """Add up the chunks of one document: content is joined, metadata adds up by key.
+
+        Raises ConcatError when the chunks have different ids, or metadata of different types.
+        """
+        return (
+            items[0]
+            if len(items) == 1
+            else cls(
+                id=agreed((item.id for item in items), "id"),
+                content="".join([item.content for item in items]),
+                meta_data=concat_extra([item.meta_data for item in items], where="meta_data"),
+            )
+        )
 
 
 def _is_number(value: object) -> bool:

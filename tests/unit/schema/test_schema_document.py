@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from pyeino.errors import ConcatError
 from pyeino.schema import Codec, Document
 
 
@@ -55,6 +56,18 @@ def test_round_trips_keep_sparse_vectors() -> None:
     assert Codec().decode(Codec().encode(document), Document) == document
     read = msgspec.json.decode(msgspec.json.encode(document), type=Document)
     assert read.sparse_vector == {7: 0.25}
+
+
+def test_chunks_of_one_document_add_up() -> None:
+    chunks = [
+        Document(id="1", content="a", meta_data={"source": "x"}),
+        Document(content="b").with_score(0.5),
+    ]
+    assert Document.__concat__(chunks) == Document(
+        id="1", content="ab", meta_data={"source": "x", "_score": 0.5}
+    )
+    with pytest.raises(ConcatError, match="id"):
+        Document.__concat__([Document(id="1"), Document(id="2")])
 
 
 def test_documents_cannot_be_changed() -> None:
