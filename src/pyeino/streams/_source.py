@@ -14,8 +14,8 @@ class Source(ABC, Generic[T]):
     """Where the items of a stream come from; subclass it and pass it to `Stream(source)`.
 
     Most streams need none: an async generator and `Stream.from_iterator` do. Only the stream that
-    owns a source calls it, one pull at a time, and `aclose` never beside a pull. `aclose` and `abandon` do nothing when
-    the source is already closed.
+    owns a source calls it, one pull at a time, and `aclose` never beside a pull.
+    `aclose` and `abandon` do nothing when the source is already closed.
     """
 
     __slots__ = ()
