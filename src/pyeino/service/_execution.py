@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.compose import Compiled, RunOptions
 from pyeino.errors import AppError, InternalError
@@ -206,12 +208,11 @@ class Execution:
     def _model_options(self) -> ModelOptions:
         options = self._options
         own = ModelOptions(
-            # "default" is nobody's name: it leaves the choice to the chain.
-            model=None if options.model == DEFAULT_MODEL else options.model,
-            temperature=options.temperature,
-            max_tokens=options.max_tokens,
+            model=options.model, temperature=options.temperature, max_tokens=options.max_tokens
         )
-        return own.over(self._call.model_options)
+        merged = own.over(self._call.model_options)
+        # "default" is nobody's name: it leaves the choice to the chain.
+        return replace(merged, model=None) if merged.model == DEFAULT_MODEL else merged
 
     @property
     def _model(self) -> str:

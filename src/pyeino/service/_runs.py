@@ -53,7 +53,7 @@ class Run(Generic[OutcomeT]):
     def begin(self, group: asyncio.TaskGroup, *, name: str) -> None:
         """Start the task in `group`."""
         self._task = group.create_task(self._work(), name=name)
-        # A callback of the task, because a task that is cancelled at once never runs its code.
+        # A task that is cancelled before its first step never gets to its own code.
         self._task.add_done_callback(lambda _: self._on_end(self))
 
     def seal(self) -> None:
@@ -94,6 +94,8 @@ class Run(Generic[OutcomeT]):
             self._outcome = await self._body(self)
         except Exception as error:  # noqa: BLE001 - one broken run must not end its siblings
             self._broken = error
+        finally:
+            self._on_end(self)
 
 
 class RunManager(Generic[OutcomeT]):
@@ -171,8 +173,11 @@ class RunManager(Generic[OutcomeT]):
         group = self._group
         if group is None:
             return
+        self._group = None
+        # The group is told of our own end only: it would wrap the caller's error in another.
         try:
             await self.drain()
-        finally:
-            self._group = None
-            await group.__aexit__(kind, error, trace)
+        except BaseException as end:
+            await group.__aexit__(type(end), end, end.__traceback__)
+            raise
+        await group.__aexit__(None, None, None)

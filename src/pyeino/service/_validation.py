@@ -56,6 +56,7 @@ def check_request(
         _check_model(request.options.model, models)
     if call.model_options is not None:
         _check_model_options(call.model_options, limits)
+        _check_model(call.model_options.model, models)
 
 
 def _check_messages(request: MultiTurnChatRequest, limits: ServiceLimits) -> None:
@@ -107,8 +108,7 @@ def _check_model(model: str | None, models: Sequence[ModelInfo]) -> None:
 
 
 def _check_model_options(options: ModelOptions, limits: ServiceLimits) -> None:
-    _check_range("temperature", options.temperature, 0, 2)
-    _check_range("top_p", options.top_p, 0, 1)
+    # The record has checked its own numbers; what is left are the bounds of this service.
     _check_range("max_tokens", options.max_tokens, 1, limits.max_tokens)
     stops = options.stop or ()
     if len(stops) > _STOPS or not all(stops):
