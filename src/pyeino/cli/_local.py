@@ -103,15 +103,27 @@ class LocalConversation:
             raise AssertionError("the event loop has not begun")
         chunks: queue.SimpleQueue[ChatChunk | None] = queue.SimpleQueue()
         request = self._session.request(message)
-        turn = asyncio.run_coroutine_threadsafe(self._run(request, chunks), self._loop)
-        turn.add_done_callback(lambda _: chunks.put(None))
+        starting = self._start(request, chunks)
+        turn = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        ended = False
         try:
             while (chunk := chunks.get()) is not None:
                 yield chunk
+            ended = True
             turn.result()
         finally:
-            if not turn.done():
-                turn.cancel()
+            if not ended:
+                self._loop.call_soon_threadsafe(turn.cancel)
+                while chunks.get() is not None:
+                    pass
+
+    async def _start(
+        self, request: ChatRequest, chunks: queue.SimpleQueue[ChatChunk | None]
+    ) -> asyncio.Task[None]:
+        """The turn as a task whose end is a None in the queue; `answer` owns it."""
+        turn = asyncio.create_task(self._run(request, chunks), name="pyeino chat turn")
+        turn.add_done_callback(lambda _: chunks.put(None))
+        return turn
 
     async def _run(self, request: ChatRequest, chunks: queue.SimpleQueue[ChatChunk | None]) -> None:
         # The queue has no bound: it never holds more than one answer, which has one.

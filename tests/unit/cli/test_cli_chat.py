@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,13 @@ import pytest
 from pyeino.cli import main
 from pyeino.cli._address import address_of
 from pyeino.cli._chat import ask_once, talk
-from pyeino.cli._local import StreamingService, local_conversation
+from pyeino.cli._local import OpenService, StreamingService, local_conversation
 from pyeino.cli._remote import RemoteChatError, RemoteConversation
 from pyeino.cli._terminal import ProgressBar, format_size, printable
 from pyeino.compose import Chain
 from pyeino.errors import PyeinoError
 from pyeino.schema import Message
-from pyeino.service import ChatChunk
+from pyeino.service import ChatChunk, ChatService
 from pyeino.wiring import as_chat_chain, build, load_settings
 
 _APP = """
@@ -167,11 +168,14 @@ def test_a_chain_that_cannot_be_served_is_exit_code_2(
     sys.modules.pop("chatapp", None)
 
 
-async def _count(messages: list[Message]) -> str:
-    return f"{len(messages)} {messages[-1].content}"
+async def _count(messages: list[Message]) -> AsyncIterator[str]:
+    yield f"{len(messages)} {messages[-1].content}"
+    while messages[-1].content == "for ever":
+        yield "tick"
+        await asyncio.sleep(0.01)
 
 
-def _service(folder: Path) -> object:
+def _service(folder: Path, seen: list[ChatService] | None = None) -> OpenService:
     chain = as_chat_chain(Chain(list[Message]).then(_count).compile(name="c"), name="app:c")
     settings = load_settings(
         env={}, overrides={"database.url": f"sqlite:///{folder}/p.db", "logging.level": "fatal"}
@@ -180,13 +184,15 @@ def _service(folder: Path) -> object:
     @asynccontextmanager
     async def open_service() -> AsyncGenerator[StreamingService]:
         async with build(settings, chat_chain=chain) as application:
+            if seen is not None:
+                seen.append(application.service)
             yield application.service
 
     return open_service
 
 
 def test_a_conversation_in_this_process(tmp_path: Path) -> None:
-    with local_conversation(_service(tmp_path)) as conversation:  # type: ignore[arg-type]
+    with local_conversation(_service(tmp_path)) as conversation:
         assert conversation.model == "c"
         answers = ["".join(c.delta for c in conversation.answer(word)) for word in ("a", "b")]
     assert answers == ["1 a", "3 b"]
@@ -194,10 +200,12 @@ def test_a_conversation_in_this_process(tmp_path: Path) -> None:
 
 
 def test_leaving_early_in_this_process_stops_the_run(tmp_path: Path) -> None:
-    with local_conversation(_service(tmp_path)) as conversation:  # type: ignore[arg-type]
-        with closing(conversation.answer("a")) as chunks:
-            next(chunks)
-        assert "".join(c.delta for c in conversation.answer("b")) == "3 b"
+    services: list[ChatService] = []
+    with local_conversation(_service(tmp_path, services)) as conversation:
+        with closing(conversation.answer("for ever")) as chunks:
+            assert next(chunks).delta == "1 for ever"
+        assert services[0].active_runs == 0
+        assert "".join(c.delta for c in conversation.answer("b")).endswith(" b")
 
 
 def test_a_service_that_cannot_open_is_told_to_the_caller() -> None:

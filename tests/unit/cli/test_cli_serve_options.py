@@ -1,0 +1,47 @@
+"""What the settings say reaches the server's options."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pyeino.cli._serve import server_options
+from pyeino.server import ServerOptions
+from pyeino.wiring import load_settings
+
+_CHANGED = {
+    "server.host": "::1",
+    "server.port": "1",
+    "server.read_timeout": "2s",
+    "server.write_timeout": "3s",
+    "server.idle_timeout": "4s",
+    "server.heartbeat": "5s",
+    "server.drain_delay": "6s",
+    "server.drain_timeout": "7s",
+    "server.allowed_hosts": "a.example",
+    "server.allowed_origins": "https://a.example",
+    "limits.max_body_bytes": "2000",
+    "limits.max_requests": "9",
+    "limits.max_connections": "10",
+    "metrics.path": "/m",
+}
+
+
+def test_the_defaults_agree() -> None:
+    assert server_options(load_settings(env={})) == ServerOptions()
+
+
+def test_every_setting_changes_its_option() -> None:
+    options = server_options(load_settings(env={}, overrides=_CHANGED))
+    defaults = ServerOptions()
+    same = {
+        field.name
+        for field in dataclasses.fields(ServerOptions)
+        if getattr(options, field.name) == getattr(defaults, field.name)
+    }
+    # Bounds that nobody has to set: they hold for every server.
+    assert same == {"probe_timeout", "max_header_bytes"}
+
+
+def test_metrics_can_be_turned_off() -> None:
+    options = server_options(load_settings(env={}, overrides={"metrics.enabled": "false"}))
+    assert options.metrics_path is None
