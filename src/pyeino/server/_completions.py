@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 
-from pyeino.components import ModelOptions
+from pyeino.components import ModelInfo, ModelOptions
 from pyeino.errors import AppError, NotFoundError
 from pyeino.monitoring import request_context
 from pyeino.server._errors import run_cancelled
@@ -53,7 +54,8 @@ async def completions(exchange: Exchange, request: ChatCompletionRequest) -> Non
     service = exchange.backend.service
     if request.stream:
         usage = request.stream_options is not None and bool(request.stream_options.include_usage)
-        wire_format = CompletionFormat(model=request.model, include_usage=usage)
+        model = _known_as(request.model, service.models)
+        wire_format = CompletionFormat(model=model, include_usage=usage)
         await send_stream(exchange, service.stream_multi_turn(turn, call=call), wire_format)
         return
     response = await exchange.while_connected(service.multi_turn_chat(turn, call=call))
@@ -77,6 +79,11 @@ async def get_model(exchange: Exchange, _: None) -> None:
         f"There is no model {wanted[:100]!r}; GET /v1/models lists those there are",
         metadata={"field": "model"},
     )
+
+
+def _known_as(model: str, models: Sequence[ModelInfo]) -> str:
+    """The name under which the answer goes out: for `default` that of the first model."""
+    return models[0].id if model == DEFAULT_MODEL and models else model
 
 
 def _cards(exchange: Exchange) -> tuple[ModelCard, ...]:

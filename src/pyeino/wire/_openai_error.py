@@ -30,7 +30,10 @@ _TYPES = {
 
 
 def openai_error_from(error: AppError) -> OpenAIError:
-    """The wire form of `error` under /v1; codes are ours in lower case."""
+    """The wire form of `error` under /v1; codes are ours in lower case.
+
+    What the native routes keep under `options` are fields of the body itself in OpenAI's API.
+    """
     status = error.http_status
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     field = error.metadata.get("field")
@@ -38,7 +41,7 @@ def openai_error_from(error: AppError) -> OpenAIError:
         error=OpenAIErrorBody(
             message=error.message,
             type=kind,
-            param=field if isinstance(field, str) else None,
+            param=field.removeprefix("options.") if isinstance(field, str) else None,
             code=error.code.lower(),
         )
     )

@@ -1,4 +1,4 @@
-"""A real server on a free port for each test, over a service that follows a script."""
+"""A real server on a free port for each test, over the real service with a scripted model."""
 
 from __future__ import annotations
 
@@ -14,126 +14,77 @@ import prometheus_client  # noqa: F401 (reads files when first imported: not ins
 import pytest
 
 from pyeino.components import ModelInfo
-from pyeino.errors import InternalError, NotFoundError
+from pyeino.integrations.memory import MemoryDatabase
 from pyeino.monitoring import Metrics
 from pyeino.server import Probe, ServerOptions, StopSignal, create_app, run_server
-from pyeino.service import (
-    CallContext,
-    ChatChunk,
-    ChatRequest,
-    ChatResponse,
-    MultiTurnChatRequest,
-    TokenUsage,
-)
+from pyeino.service import ChatChunk, ChatResponse, ChatService, default_chat_chain
 from pyeino.streams import Stream
+from pyeino.testing import ScriptedChatModel, ScriptedReply
 
-HOST = b"Host: localhost\r\n"
-USAGE = TokenUsage(prompt_tokens=3, completion_tokens=2, total_tokens=5)
-BODY = {"user_id": "u1", "session_id": "s1", "message": "Hello"}
+MODELS = (ModelInfo(id="scripted", provider="testing", local=True),)
 PATIENCE = 30.0
 
 Step = str | BaseException | asyncio.Event | float
 
 
-class ScriptedService:
-    """A chat service that answers with the steps of a script.
+def reply_of(*steps: Step) -> ScriptedReply:
+    """The reply that these steps describe, in their order: "Hel", an event to wait for, "lo".
 
-    A text is a chunk, an exception is raised, an event or a number of seconds is waited for.
+    At most one event and one exception; a number is the delay before each chunk.
     """
+    chunks: list[str] = []
+    fields: dict[str, Any] = {}
+    for step in steps:
+        if isinstance(step, str):
+            chunks.append(step)
+        elif isinstance(step, float):
+            fields["delay"] = step
+        else:
+            name = "hold" if isinstance(step, asyncio.Event) else "error"
+            assert name not in fields
+            assert fields.get("at", len(chunks)) == len(chunks)
+            fields |= {name: step, "at": len(chunks)}
+    return ScriptedReply(chunks=tuple(chunks), **fields)
 
-    models = (ModelInfo(id="scripted", provider="testing", local=True),)
+
+class FakeService:
+    """What the real service would hardly do: any exception at any place, many chunks at once."""
+
+    models = MODELS
 
     def __init__(self, *steps: Step) -> None:
-        self.steps: list[Step] = list(steps or ("Hel", "lo"))
-        self.requests: list[ChatRequest | MultiTurnChatRequest] = []
-        self.calls: list[CallContext | None] = []
+        self._steps = steps
         self.active = 0
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self.started = asyncio.Event()
-        self.draining = False
-        self._stop = asyncio.Event()
 
-    async def chat(self, request: ChatRequest, *, call: CallContext | None = None) -> ChatResponse:
-        return await self._whole(request, call)
+    async def chat(self, request: Any, *, call: Any = None) -> ChatResponse:
+        async with self.stream_chat(request) as stream:
+            parts = await stream.collect()
+        text = "".join(part.delta for part in parts)
+        return ChatResponse(message_id="m1", content=text, process_time=0.1)
 
-    async def multi_turn_chat(
-        self, request: MultiTurnChatRequest, *, call: CallContext | None = None
-    ) -> ChatResponse:
-        return await self._whole(request, call)
+    def stream_chat(self, request: Any, *, call: Any = None) -> Stream[ChatChunk]:
+        return Stream.from_iterator(self._run())
 
-    def stream_chat(
-        self, request: ChatRequest, *, call: CallContext | None = None
-    ) -> Stream[ChatChunk]:
-        return Stream.from_iterator(self._run(request, call))
-
-    def stream_multi_turn(
-        self, request: MultiTurnChatRequest, *, call: CallContext | None = None
-    ) -> Stream[ChatChunk]:
-        return Stream.from_iterator(self._run(request, call))
+    multi_turn_chat = chat
+    stream_multi_turn = stream_chat
 
     async def drain(self) -> None:
-        self._stop.set()
-        await self.idle.wait()
+        return
 
-    async def _whole(self, request: Any, call: CallContext | None) -> ChatResponse:
-        async with Stream.from_iterator(self._run(request, call)) as chunks:
-            parts = await chunks.collect()
-        return ChatResponse(
-            message_id=parts[-1].message_id,
-            content="".join(part.delta for part in parts),
-            token_usage=USAGE,
-            metadata=parts[-1].metadata,
-            process_time=0.1,
-        )
-
-    async def _run(self, request: Any, call: CallContext | None) -> AsyncIterator[ChatChunk]:
-        self.requests.append(request)
-        self.calls.append(call)
+    async def _run(self) -> AsyncIterator[ChatChunk]:
         self.active += 1
-        self.idle.clear()
-        self.started.set()
         try:
-            model = request.options.model if request.options else None
-            if model not in (None, "default", "scripted"):
-                raise NotFoundError(
-                    "MODEL_NOT_FOUND", f"no model {model!r}", metadata={"field": "model"}
-                )
-            seq = 0
-            for step in self.steps:
+            for seq, step in enumerate(self._steps):
                 if isinstance(step, str):
                     yield ChatChunk(message_id="m1", seq=seq, delta=step)
-                    seq += 1
                 elif isinstance(step, asyncio.Event):
-                    await self._wait(step.wait())
-                elif isinstance(step, float):
-                    await self._wait(asyncio.sleep(step))
-                else:
+                    await step.wait()
+                elif isinstance(step, BaseException):
                     raise step
-            yield ChatChunk(
-                message_id="m1",
-                seq=seq,
-                delta="",
-                finish_reason="stop",
-                token_usage=USAGE,
-                metadata={"session_id": "s1", "model": "scripted", "finish_reason": "stop"},
-                process_time=0.1,
-            )
+            last = len(self._steps)
+            yield ChatChunk(message_id="m1", seq=last, delta="", finish_reason="stop")
         finally:
             self.active -= 1
-            if not self.active:
-                self.idle.set()
-
-    async def _wait(self, step: Any) -> None:
-        waits = [asyncio.ensure_future(step), asyncio.ensure_future(self._stop.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waits:
-                one.cancel()
-            await asyncio.wait(waits)
-        if self._stop.is_set():
-            raise InternalError("SERVER_STOPPED", "The server stopped", http_status=503)
 
 
 @dataclass
@@ -166,46 +117,8 @@ class ListLogger:
     def found(self, message: str) -> list[dict[str, Any]]:
         return [fields for _, text, fields in self.lines if text == message]
 
-
-@dataclass
-class Running:
-    """A server that runs, and the ways to talk to it."""
-
-    url: str
-    service: ScriptedService
-    metrics: Metrics
-    logger: ListLogger
-    stop: StopSignal
-    http: httpx2.AsyncClient
-    task: asyncio.Task[int]
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rsplit(":", 1)[1])
-
-    def openai(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
-
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of `name` that carry all of `labels`."""
-        return sum(
-            sample.value
-            for family in self.metrics.registry.collect()
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    @asynccontextmanager
-    async def raw(self, request: bytes = b"") -> AsyncIterator[RawClient]:
-        """A bare TCP connection that has sent `request`."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        client = RawClient(reader=reader, writer=writer)
-        try:
-            writer.write(request)
-            await writer.drain()
-            yield client
-        finally:
-            writer.transport.abort()
+    def troubles(self) -> list[tuple[str, str, dict[str, Any]]]:
+        return [line for line in self.lines if line[0] in ("warn", "error")]
 
 
 @dataclass
@@ -228,22 +141,95 @@ class RawClient:
                 return b""
 
 
-Serve = Callable[..., AbstractAsyncContextManager[Running]]
+@dataclass
+class Running:
+    """A server that runs, and the ways to talk to it."""
+
+    url: str
+    model: ScriptedChatModel
+    service: Any
+    metrics: Metrics
+    logger: ListLogger
+    stop: StopSignal
+    http: httpx2.AsyncClient
+    task: asyncio.Task[int]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def openai(self, *, max_retries: int = 0) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url=f"{self.url}/v1",
+            api_key="none",
+            max_retries=max_retries,
+            http_client=openai.DefaultAsyncHttpxClient(verify=False),  # no certificates to load
+        )
+
+    async def started(self) -> None:
+        """Return when the model has been asked."""
+        async with asyncio.timeout(PATIENCE):
+            await self.model.wait_for_calls(1)
+
+    async def idle(self) -> None:
+        """Return when neither the model nor the service is at work."""
+        async with asyncio.timeout(PATIENCE):
+            await self.model.wait_until_idle()
+        await until(lambda: self.service.active_runs == 0)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of `name` that carry all of `labels`."""
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    @asynccontextmanager
+    async def raw(self, request: bytes = b"") -> AsyncIterator[RawClient]:
+        """A bare TCP connection that has sent `request`; at the end it is cut."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        client = RawClient(reader=reader, writer=writer)
+        try:
+            writer.write(request)
+            await writer.drain()
+            yield client
+        finally:
+            writer.transport.abort()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Return when `condition` holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 (the condition belongs to the server)
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def serving(
-    service: ScriptedService, *, probes: dict[str, Probe] | None = None, **options: Any
+    service: Any,
+    model: ScriptedChatModel,
+    *,
+    probes: dict[str, Probe] | None = None,
+    logger: ListLogger | None = None,
+    metrics: Metrics | None = None,
+    **options: Any,
 ) -> AsyncIterator[Running]:
-    metrics, logger, stop = Metrics(), ListLogger(), StopSignal()
+    """`service` behind a server that listens on a free port."""
+    metrics, logger, stop = metrics or Metrics(), logger or ListLogger(), StopSignal()
     settings = ServerOptions(port=0, **options)
     app = create_app(service, options=settings, metrics=metrics, logger=logger, probes=probes)
     where: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def drain() -> None:
+        await service.drain()
+
     task = asyncio.create_task(
         run_server(
             app,
             options=settings,
-            on_drain=service.drain,
+            on_drain=drain,
             logger=logger,
             stop=stop,
             on_ready=where.set_result,
@@ -252,31 +238,57 @@ async def serving(
     try:
         async with asyncio.timeout(PATIENCE):
             url = await where
-        async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE) as http:
-            yield Running(url, service, metrics, logger, stop, http, task)
+        async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as http:
+            yield Running(url, model, service, metrics, logger, stop, http, task)
     finally:
         stop()
         async with asyncio.timeout(PATIENCE):
             await task
 
 
+@asynccontextmanager
+async def serving_chat(*steps: Step, **options: Any) -> AsyncIterator[Running]:
+    """The real service, whose model always gives the reply that `steps` describe."""
+    model = ScriptedChatModel(reply_of(*(steps or ("Hel", "lo"))))
+    scope = MemoryDatabase().scope()
+    logger, metrics = ListLogger(), Metrics()
+    service = ChatService(
+        default_chat_chain(model),
+        None,
+        None,
+        scope.sessions,
+        scope.messages,
+        logger,
+        metrics,
+        models=MODELS,
+    )
+    async with (
+        service,
+        serving(service, model, logger=logger, metrics=metrics, **options) as running,
+    ):
+        yield running
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Running]]
+
+
 @pytest.fixture
 def serve() -> Serve:
-    """`async with serve(*script, option=value) as running:` runs a server."""
+    """`async with serve(*steps, option=value) as running:` serves the real service."""
+    return serving_chat
+
+
+@pytest.fixture
+def serve_fake() -> Serve:
+    """`async with serve_fake(*steps) as running:` serves the fake one."""
 
     def start(*steps: Step, **options: Any) -> AbstractAsyncContextManager[Running]:
-        return serving(ScriptedService(*steps), **options)
+        return serving(FakeService(*steps), ScriptedChatModel(), **options)
 
     return start
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
     """Wait until a condition holds."""
-
-    async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 (the condition belongs to the server)
-                await asyncio.sleep(0.01)
-
-    return wait
+    return until

@@ -75,9 +75,9 @@ async def test_a_run_that_breaks_ends_with_one_error_frame(serve: Any, eventuall
 
 
 async def test_an_unknown_error_mid_stream_is_bare_on_the_wire_and_whole_in_the_log(
-    serve: Any,
+    serve_fake: Any,
 ) -> None:
-    async with serve("Hel", KeyError("secret")) as running:
+    async with serve_fake("Hel", KeyError("secret")) as running:
         events = await events_of(running)
         assert [event.event for event in events] == ["message", "error"]
         assert json.loads(events[-1].data)["error"]["code"] == "UNKNOWN_ERROR"
@@ -86,14 +86,14 @@ async def test_an_unknown_error_mid_stream_is_bare_on_the_wire_and_whole_in_the_
         assert isinstance(line["error"], KeyError)
 
 
-async def test_a_run_cancelled_by_somebody_else_ends_with_cancelled(serve: Any) -> None:
-    async with serve("Hel", asyncio.CancelledError()) as running:
+async def test_a_run_cancelled_by_somebody_else_ends_with_cancelled(serve_fake: Any) -> None:
+    async with serve_fake("Hel", asyncio.CancelledError()) as running:
         events = await events_of(running)
         assert [event.event for event in events] == ["message", "cancelled"]
 
 
-async def test_a_run_cancelled_before_its_answer_is_a_500_that_says_so(serve: Any) -> None:
-    async with serve(asyncio.CancelledError()) as running:
+async def test_a_run_cancelled_before_its_answer_is_a_500_that_says_so(serve_fake: Any) -> None:
+    async with serve_fake(asyncio.CancelledError()) as running:
         answer = await running.http.post("/api/v1/chat", json=BODY)
         assert answer.status_code == 500
         assert answer.json()["error"]["code"] == "RUN_CANCELLED"
@@ -115,8 +115,10 @@ async def test_an_error_before_the_first_chunk_has_its_own_status(serve: Any, pa
 
 
 @pytest.mark.parametrize("path", ["/api/v1/chat", "/api/v1/chat/stream"])
-async def test_an_unknown_error_is_answered_bare_and_logged_whole(serve: Any, path: str) -> None:
-    async with serve(RuntimeError("secret")) as running:
+async def test_an_unknown_error_is_answered_bare_and_logged_whole(
+    serve_fake: Any, path: str
+) -> None:
+    async with serve_fake(RuntimeError("secret")) as running:
         answer = await running.http.post(path, json=BODY)
         assert answer.status_code == 500
         assert answer.json()["error"] == {

@@ -49,7 +49,7 @@ async def test_a_host_that_is_not_ours_is_421(serve: Any, host: str, path: str) 
             method, path, headers={"host": host}, json=BODY if method == "POST" else None
         )
         assert_problem(answer, 421, "HOST_NOT_ALLOWED")
-        assert not running.service.requests
+        assert not running.model.calls
 
 
 async def test_two_hosts_or_none_are_refused(serve: Any) -> None:
@@ -76,7 +76,7 @@ async def test_a_write_from_a_foreign_page_is_403(serve: Any, origin: str) -> No
     async with serve() as running:
         answer = await running.http.post("/api/v1/chat", json=BODY, headers={"origin": origin})
         assert_problem(answer, 403, "ORIGIN_NOT_ALLOWED")
-        assert not running.service.requests
+        assert not running.model.calls
 
 
 async def test_a_write_from_our_own_page_or_a_configured_one_is_answered(serve: Any) -> None:

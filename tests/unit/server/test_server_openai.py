@@ -105,17 +105,16 @@ async def test_the_options_of_a_call_reach_the_service(serve: Any) -> None:
                 "json_schema": {"name": "City", "schema": City.model_json_schema()},
             },
         )
-        (request,), (call,) = running.service.requests, running.service.calls
-        assert [(one.role, one.content) for one in request.messages] == [
+        (call,) = running.model.calls
+        assert [(one.role, one.content) for one in call.messages] == [
             ("system", "Be brief"),
             ("user", "a"),
             ("assistant", "b"),
             ("user", "c"),
         ]
-        assert request.options.temperature == 0.25
-        assert request.options.max_tokens == 9
-        assert call.request_id.startswith("req_")
-        options = call.model_options
+        options = call.options
+        assert options is not None
+        assert (options.temperature, options.max_tokens) == (0.25, 9)
         assert (options.top_p, options.stop, options.seed) == (0.5, ("END",), 11)
         assert options.response_format == City.model_json_schema()
 
@@ -157,7 +156,7 @@ async def test_a_bad_body_is_a_400_that_names_the_field(
             )
         assert caught.value.param == param
         assert param in caught.value.message
-        assert not running.service.requests
+        assert not running.model.calls
 
 
 async def test_a_prompt_that_is_too_long_is_a_400_with_the_limit(serve: Any) -> None:
@@ -176,22 +175,20 @@ async def test_a_prompt_that_is_too_long_is_a_400_with_the_limit(serve: Any) -> 
 async def test_a_full_queue_says_when_to_try_again_and_the_client_obeys(serve: Any) -> None:
     failure = RateLimitError("QUEUE_FULL", "The queue is full", metadata={"retry_after": 0.02})
     async with serve(failure) as running:
-        client = openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="x", max_retries=2)
-        async with client:
+        async with running.openai(max_retries=2) as client:
             with pytest.raises(openai.RateLimitError) as caught:
                 await client.chat.completions.create(model="default", messages=MESSAGES)
         assert caught.value.response.headers["retry-after-ms"] == "20"
         assert caught.value.response.headers["retry-after"] == "1"
-        assert len(running.service.requests) == 3
+        assert len(running.model.calls) == 3
 
 
-async def test_our_own_failure_is_not_tried_again(serve: Any) -> None:
-    async with serve(RuntimeError("bug")) as running:
-        client = openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="x", max_retries=2)
-        async with client:
+async def test_our_own_failure_is_not_tried_again(serve_fake: Any) -> None:
+    async with serve_fake(RuntimeError("bug")) as running:
+        async with running.openai(max_retries=2) as client:
             with pytest.raises(openai.InternalServerError):
                 await client.chat.completions.create(model="default", messages=MESSAGES)
-        assert len(running.service.requests) == 1
+        assert len(running.logger.found("Request served")) == 1
 
 
 async def test_lists_and_describes_the_models(serve: Any) -> None:

@@ -19,21 +19,23 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def test_a_head_that_drips_is_cut_with_a_408(serve: Any) -> None:
-    async with serve(read_timeout=0.2) as running:
-        async with running.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n") as client:
+    async with (
+        serve(read_timeout=0.2) as running,
+        running.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n") as client,
+    ):
 
-            async def drip() -> None:
-                while not client.writer.is_closing():
-                    client.writer.write(b"X-Slow: 1\r\n")
-                    await asyncio.sleep(0.02)
+        async def drip() -> None:
+            while not client.writer.is_closing():
+                client.writer.write(b"X-Slow: 1\r\n")
+                await asyncio.sleep(0.02)
 
-            dripping = asyncio.create_task(drip())
-            text = await client.until(b"\r\n\r\n")
-            dripping.cancel()
-            await asyncio.wait((dripping,))
-            assert text.startswith(b"HTTP/1.1 408 ")
-            assert b"application/problem+json" in text
-            assert b"x-content-type-options: nosniff" in text
+        dripping = asyncio.create_task(drip())
+        text = await client.until(b"\r\n\r\n")
+        dripping.cancel()
+        await asyncio.wait((dripping,))
+        assert text.startswith(b"HTTP/1.1 408 ")
+        assert b"application/problem+json" in text
+        assert b"x-content-type-options: nosniff" in text
 
 
 async def test_half_a_request_line_is_cut_with_a_408(serve: Any) -> None:
@@ -58,33 +60,41 @@ async def test_the_second_request_of_a_connection_has_the_same_bound(serve: Any)
 async def test_a_quiet_connection_between_requests_is_closed_after_idle_timeout(
     serve: Any,
 ) -> None:
-    async with serve(read_timeout=30.0, idle_timeout=1.0) as running:
-        async with running.raw(HEALTH) as client:
-            await client.until(b'{"status":"ok"}')
-            assert await client.rest() == b""
+    async with (
+        serve(read_timeout=30.0, idle_timeout=1.0) as running,
+        running.raw(HEALTH) as client,
+    ):
+        await client.until(b'{"status":"ok"}')
+        assert await client.rest() == b""
 
 
 async def test_a_long_stream_is_not_cut_by_read_timeout(serve: Any) -> None:
-    async with serve("a", 0.5, "b", read_timeout=0.1, heartbeat=0.05) as running:
-        async with running.raw(STREAM) as client:
-            text = await client.until(b"0\r\n\r\n")
-            assert b"event: done" in text
-            assert HEARTBEAT in text
+    async with (
+        serve("a", 0.5, "b", read_timeout=0.1, heartbeat=0.05) as running,
+        running.raw(STREAM) as client,
+    ):
+        text = await client.until(b"0\r\n\r\n")
+        assert b"event: done" in text
+        assert HEARTBEAT in text
 
 
 @pytest.mark.parametrize("part", [b"X-Long: " + b"x" * 200_000, b"X-A: b\r\n" * 20_000])
 async def test_a_head_without_end_is_a_431(serve: Any, part: bytes) -> None:
-    async with serve(max_header_bytes=10_000) as running:
-        async with running.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + part) as client:
-            assert (await client.rest()).startswith((b"HTTP/1.1 431 ", b""))
-            served = list(running.logger.found("Request served"))
-            assert not served
+    async with (
+        serve(max_header_bytes=10_000) as running,
+        running.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + part) as client,
+    ):
+        assert (await client.rest()).startswith((b"HTTP/1.1 431 ", b""))
+        served = list(running.logger.found("Request served"))
+        assert not served
 
 
 async def test_a_path_without_end_is_refused(serve: Any) -> None:
-    async with serve(max_header_bytes=10_000) as running:
-        async with running.raw(b"GET /" + b"x" * 15_000) as client:
-            assert (await client.rest()).startswith(b"HTTP/1.1 431 ")
+    async with (
+        serve(max_header_bytes=10_000) as running,
+        running.raw(b"GET /" + b"x" * 15_000) as client,
+    ):
+        assert (await client.rest()).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +131,7 @@ async def test_garbage_behind_a_running_stream_cuts_it_and_ends_its_run(serve: A
         rest = await client.rest()
         # No second status line inside the body of the first answer.
         assert b"HTTP/1.1" not in rest
-        async with asyncio.timeout(30):
-            await running.service.idle.wait()
+        await running.idle()
 
 
 async def test_half_a_request_and_gone_is_nothing(serve: Any) -> None:
@@ -135,15 +144,18 @@ async def test_half_a_request_and_gone_is_nothing(serve: Any) -> None:
 
 
 async def test_more_connections_than_there_is_room_for_are_a_503(serve: Any) -> None:
-    async with serve(max_connections=2) as running:
-        async with running.raw(HEALTH) as one, running.raw(HEALTH) as two:
-            for client in (one, two):
-                await client.until(b'{"status":"ok"}')
-            async with running.raw(HEALTH) as three:
-                text = await three.rest()
-                assert text.startswith(b"HTTP/1.1 503 ")
-                assert b"retry-after: 1\r\n" in text
-                assert b"retry-after-ms: 1000\r\n" in text
+    async with (
+        serve(max_connections=2) as running,
+        running.raw(HEALTH) as one,
+        running.raw(HEALTH) as two,
+    ):
+        for client in (one, two):
+            await client.until(b'{"status":"ok"}')
+        async with running.raw(HEALTH) as three:
+            text = await three.rest()
+            assert text.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in text
+            assert b"retry-after-ms: 1000\r\n" in text
 
 
 async def test_a_head_request_has_no_body(serve: Any) -> None:

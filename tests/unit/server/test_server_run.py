@@ -48,8 +48,7 @@ async def test_a_stream_gets_its_terminal_error_when_the_server_stops(
 async def test_a_whole_answer_that_is_under_way_becomes_a_503(serve: Any) -> None:
     async with serve(asyncio.Event()) as running:
         request = asyncio.create_task(running.http.post("/api/v1/chat", json=BODY))
-        async with asyncio.timeout(30):
-            await running.service.started.wait()
+        await running.started()
         running.stop()
         answer = await request
         assert answer.status_code == 503
@@ -84,8 +83,6 @@ async def test_work_that_does_not_end_is_left_after_drain_timeout(serve: Any) ->
             await asyncio.Event().wait()
 
         running.service.drain = never
-        held = running.service.idle
-        held.clear()
         running.stop()
         async with asyncio.timeout(30):
             assert await running.task == 1
@@ -141,16 +138,21 @@ def test_drain_delay_is_0_on_loopback_and_5_elsewhere() -> None:
 PROGRAM = """
 import asyncio, sys
 sys.path.insert(0, {folder!r})
-from conftest import ListLogger, ScriptedService
+from conftest import MODELS, ListLogger, reply_of
+from pyeino.integrations.memory import MemoryDatabase
 from pyeino.monitoring import Metrics
 from pyeino.server import ServerOptions, create_app, loop_factory, run_server
+from pyeino.service import ChatService, default_chat_chain
+from pyeino.testing import ScriptedChatModel
 
 async def main():
-    service = ScriptedService("Hel", 600.0)
+    chain = default_chat_chain(ScriptedChatModel(reply_of("Hel", asyncio.Event())))
+    scope, logger, metrics = MemoryDatabase().scope(), ListLogger(), Metrics()
+    service = ChatService(chain, None, None, scope.sessions, scope.messages, logger, metrics)
     options = ServerOptions(port=0)
-    logger = ListLogger()
-    app = create_app(service, options=options, metrics=Metrics(), logger=logger)
-    return await run_server(app, options=options, on_drain=service.drain, logger=logger)
+    app = create_app(service, options=options, metrics=metrics, logger=logger)
+    async with service:
+        return await run_server(app, options=options, on_drain=service.drain, logger=logger)
 
 with asyncio.Runner(loop_factory=loop_factory()) as runner:
     sys.exit(runner.run(main()))

@@ -45,11 +45,9 @@ async def test_a_client_that_leaves_before_the_first_chunk_ends_the_run(
 ) -> None:
     async with serve(asyncio.Event(), "never") as running:
         async with running.raw(post(path, body)):
-            async with asyncio.timeout(30):
-                await running.service.started.wait()
-            assert running.service.active == 1
-        async with asyncio.timeout(30):
-            await running.service.idle.wait()
+            await running.started()
+            assert running.model.active == 1
+        await running.idle()
 
 
 @pytest.mark.parametrize(("path", "body"), ROUTES[1:3])
@@ -59,8 +57,7 @@ async def test_a_client_that_leaves_after_the_head_and_before_the_first_chunk_en
     async with serve(asyncio.Event(), "never", heartbeat=0.05) as running:
         async with running.raw(post(path, body)) as client:
             await client.until(HEARTBEAT)
-        async with asyncio.timeout(30):
-            await running.service.idle.wait()
+        await running.idle()
 
 
 @pytest.mark.parametrize(("path", "body"), ROUTES[1:3])
@@ -70,20 +67,18 @@ async def test_a_client_that_leaves_mid_stream_ends_the_run(
     async with serve("Hel", asyncio.Event(), "never") as running:
         async with running.raw(post(path, body)) as client:
             await client.until(b"Hel")
-        async with asyncio.timeout(30):
-            await running.service.idle.wait()
+        await running.idle()
 
 
 async def test_a_client_that_left_is_no_error_of_ours(serve: Any, eventually: Any) -> None:
     async with serve(asyncio.Event()) as running:
         async with running.raw(post(*ROUTES[0])):
-            async with asyncio.timeout(30):
-                await running.service.started.wait()
+            await running.started()
         await eventually(lambda: bool(running.logger.found("Request served")))
         (line,) = running.logger.found("Request served")
         assert line["status"] == 499
         assert line["client_gone"] is True
-        assert not [one for one in running.logger.lines if one[0] in ("warn", "error")]
+        assert not running.logger.troubles()
         labels = {"endpoint": "/api/v1/chat", "method": "POST", "status": "499"}
         assert running.metric("eino_requests_total", **labels) == 1
 
@@ -92,19 +87,30 @@ async def test_a_client_that_left_is_no_error_of_ours(serve: Any, eventually: An
 async def test_heartbeats_come_while_waiting_also_before_the_first_chunk(
     serve: Any, path: str, body: bytes
 ) -> None:
-    gate, later = asyncio.Event(), asyncio.Event()
-    async with serve(gate, "Hel", later, "lo", heartbeat=0.05) as running:
-        async with running.raw(post(path, body)) as client:
-            early = await client.until(HEARTBEAT)
-            assert early.startswith(b"HTTP/1.1 200 OK\r\n")
-            assert b"text/event-stream" in early
-            assert b"Hel" not in early
-            await client.until(HEARTBEAT)
-            gate.set()
-            await client.until(b"Hel")
-            await client.until(HEARTBEAT)
-            later.set()
-            await client.until(b"0\r\n\r\n")
+    gate = asyncio.Event()
+    async with (
+        serve(gate, "Hel", "lo", heartbeat=0.05) as running,
+        running.raw(post(path, body)) as client,
+    ):
+        early = await client.until(HEARTBEAT)
+        assert early.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"text/event-stream" in early
+        assert b"Hel" not in early
+        await client.until(HEARTBEAT)
+        gate.set()
+        assert b"Hel" in await client.until(b"0\r\n\r\n")
+
+
+async def test_heartbeats_come_between_chunks(serve: Any) -> None:
+    gate = asyncio.Event()
+    async with (
+        serve("Hel", gate, "lo", heartbeat=0.05) as running,
+        running.raw(post(*ROUTES[1])) as client,
+    ):
+        await client.until(b"Hel")
+        await client.until(HEARTBEAT)
+        gate.set()
+        assert b"event: done" in await client.until(b"0\r\n\r\n")
 
 
 async def test_no_heartbeat_while_chunks_flow(serve: Any) -> None:
@@ -119,28 +125,32 @@ async def test_no_heartbeat_while_chunks_flow(serve: Any) -> None:
 async def test_an_error_after_the_head_had_to_go_out_is_a_terminal_frame(serve: Any) -> None:
     gate = asyncio.Event()
     failure = ExternalError("MODEL_FAILED", "The model failed")
-    async with serve(gate, failure, heartbeat=0.05) as running:
-        async with running.raw(post(*ROUTES[1])) as client:
-            await client.until(HEARTBEAT)
-            gate.set()
-            text = await client.until(b"0\r\n\r\n")
-            assert text.count(b"event: error\n") == 1
+    async with (
+        serve(gate, failure, heartbeat=0.05) as running,
+        running.raw(post(*ROUTES[1])) as client,
+    ):
+        await client.until(HEARTBEAT)
+        gate.set()
+        text = await client.until(b"0\r\n\r\n")
+        assert text.count(b"event: error\n") == 1
 
 
-async def test_chunks_that_are_ready_together_leave_together(serve: Any) -> None:
+async def test_chunks_that_are_ready_together_leave_together(serve_fake: Any) -> None:
     gate = asyncio.Event()
-    async with serve("first", gate, *(f"<{n}>" for n in range(50))) as running:
-        async with running.raw(post(*ROUTES[1])) as client:
-            await client.until(b"first")
-            await client.until(b"\r\n")
-            gate.set()
-            # One HTTP chunk carries all of them, and the end.
-            size = int(await client.until(b"\r\n"), 16)
-            async with asyncio.timeout(30):
-                body = await client.reader.readexactly(size)
-            events = SSEDecoder().feed(body)
-            assert len(events) == 52
-            assert events[-1].event == "done"
+    async with (
+        serve_fake("first", gate, *(f"<{n}>" for n in range(50))) as running,
+        running.raw(post(*ROUTES[1])) as client,
+    ):
+        await client.until(b"first")
+        await client.until(b"\r\n")
+        gate.set()
+        # One HTTP chunk carries all of them, and the end.
+        size = int(await client.until(b"\r\n"), 16)
+        async with asyncio.timeout(30):
+            body = await client.reader.readexactly(size)
+        events = SSEDecoder().feed(body)
+        assert len(events) == 52
+        assert events[-1].event == "done"
 
 
 async def test_a_client_that_stops_reading_is_cut_and_its_run_ended(
@@ -150,9 +160,8 @@ async def test_a_client_that_stops_reading_is_cut_and_its_run_ended(
     async with serve(*flood, write_timeout=0.2) as running:
         async with running.raw(post(*ROUTES[1])) as client:
             client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            async with asyncio.timeout(30):
-                await running.service.started.wait()
-                await running.service.idle.wait()
+            await running.started()
+            await running.idle()
         await eventually(lambda: bool(running.logger.found("Request served")))
         assert running.logger.found("Request served")[0]["client_gone"] is True
 
@@ -205,7 +214,6 @@ async def test_many_clients_leaving_at_random_leave_nothing_behind(serve: Any) -
                 return
 
         await asyncio.gather(*(leave_after(0.002 * n) for n in range(40)))
-        async with asyncio.timeout(30):
-            await running.service.idle.wait()
-        assert running.service.active == 0
+        await running.idle()
+        assert running.model.active == 0
         assert not [one for one in running.logger.lines if one[0] == "error"]
