@@ -38,7 +38,7 @@ type: ## pyright and mypy, both strict, on src; the inference tests on tests/typ
 
 docs: ## build the documentation site into site/
 	@$(SETUP) docs
-	@$(BIN)/zensical build --clean
+	@$(BIN)/zensical build --clean --strict
 
 format: ## rewrite the sources in the project's format
 	@$(SETUP) lint

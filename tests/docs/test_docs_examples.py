@@ -29,7 +29,9 @@ def test_every_example_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
-def test_a_program_runs(name: str, tmp_path: Path, local_model: None) -> None:
+def test_a_program_runs(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if "llamacpp" in (EXAMPLES / name).read_text(encoding="utf-8"):
+        request.getfixturevalue("local_model")
     output = run([sys.executable, "-W", "error", str(EXAMPLES / name)], folder=tmp_path)
     assert output.strip()
     for text in PROGRAMS[name]:

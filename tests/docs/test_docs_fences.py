@@ -43,9 +43,9 @@ def test_every_fence_says_its_language() -> None:
 
 
 @pytest.mark.parametrize("fence", _of("python"), ids=lambda fence: fence.id)
-def test_a_python_fence_runs(
-    fence: Fence, tmp_path: Path, request: pytest.FixtureRequest, local_model: None
-) -> None:
+def test_a_python_fence_runs(fence: Fence, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if "llamacpp" in fence.code:
+        request.getfixturevalue("local_model")
     run_python(_local(fence, request), folder=tmp_path)
 
 
@@ -93,6 +93,9 @@ def _hold(command: str, folder: Path) -> None:
             assert set(extras.split(",")) <= set(project["project"]["optional-dependencies"])
         case ["git", "clone", *_] | ["cd", *_]:
             pass
+        case ["pyeino", "serve", target, *_]:  # test_docs_examples serves it
+            module, _, attribute = target.partition(":")
+            assert f"\n{attribute} = " in (ROOT / "examples" / f"{module}.py").read_text()
         case _:
             run_bash(command, folder=folder)
 

@@ -8,7 +8,8 @@ from rule_kit import ROOT
 _SPEC = importlib.util.spec_from_file_location(
     "check_typing", ROOT / "tests" / "typing" / "check_typing.py"
 )
-assert _SPEC and _SPEC.loader
+assert _SPEC
+assert _SPEC.loader
 check_typing = importlib.util.module_from_spec(_SPEC)
 sys.modules["check_typing"] = check_typing
 _SPEC.loader.exec_module(check_typing)
