@@ -1,0 +1,1 @@
+"""One folder for each vendor or store, each with an extra of its own."""
