@@ -10,6 +10,7 @@ from typing import Self
 
 from pyeino.components import ModelInfo
 from pyeino.compose import Compiled, Runnable
+from pyeino.errors import AppError
 from pyeino.monitoring import Logger, Metrics
 from pyeino.schema import Message
 from pyeino.service._execution import Execution, Parts
@@ -24,7 +25,7 @@ from pyeino.service._records import (
     ChatResponse,
     MultiTurnChatRequest,
 )
-from pyeino.service._runs import RunManager
+from pyeino.service._runs import Run, RunManager
 from pyeino.service._selection import Selector, select_chain
 from pyeino.service._turn import Turn
 from pyeino.service._validation import AnyRequest
@@ -158,9 +159,16 @@ class ChatService:
             if count:
                 logger.warn("Ended turns of a process that died", turns=count)
 
+    def _start(self, execution: Execution) -> Run[Outcome]:
+        try:
+            return self._runs.start(execution.run, name=f"chat {execution.message_id}")
+        except AppError as error:
+            self._parts.metrics.inc_chat_errors(error.code.lower())
+            raise
+
     async def _whole(self, request: AnyRequest, call: CallContext | None) -> ChatResponse:
         execution = Execution(self._parts, request, call or CallContext())
-        run = self._runs.start(execution.run, name=f"chat {execution.message_id}")
+        run = self._start(execution)
         try:
             outcome = await run.wait()
         finally:
@@ -181,7 +189,7 @@ class ChatService:
         ends: tuple[StreamWriter[str], Stream[str]] = pipe(_PIPE_CAPACITY)
         writer, reader = ends
         execution = Execution(self._parts, request, call or CallContext(), writer=writer)
-        run = self._runs.start(execution.run, name=f"chat {execution.message_id}")
+        run = self._start(execution)
         seq = 0
         try:
             async with reader:

@@ -188,6 +188,18 @@ async def test_history_is_bounded_and_begins_with_a_question(bench: OpenBench) -
         assert roles == [Role.USER, Role.ASSISTANT, Role.USER]
 
 
+async def test_metadata_of_the_request_is_stored_and_not_shown(bench: OpenBench) -> None:
+    async with bench("x") as given:
+        options = ChatOptions(metadata={"ticket": "T-1"})
+        await given.service.chat(
+            ChatRequest(user_id="ann", session_id="s1", message="hi", options=options)
+        )
+        question, answer = await given.rows("s1")
+        assert question.metadata == {"ticket": "T-1"}
+        assert "ticket" not in answer.metadata
+        assert "T-1" not in str(given.model.calls[0].messages)
+
+
 async def test_store_false_leaves_no_trace(bench: OpenBench) -> None:
     async with bench("x") as given:
         await given.service.chat(ASK, call=CallContext(store=False))

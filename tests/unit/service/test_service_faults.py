@@ -318,6 +318,7 @@ async def test_runs_are_bounded(bench: OpenBench) -> None:
         with pytest.raises(RateLimitError, match="QUEUE_FULL") as caught:
             await given.service.chat(ASK)
         assert caught.value.metadata["retry_after"] > 0
+        assert given.samples()["eino_chat_errors_total{error_type=queue_full}"] == 1
         hold.set()
         assert (await first).content == "ok"
 

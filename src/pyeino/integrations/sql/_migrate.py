@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyeino.errors import MissingDependencyError
 from pyeino.integrations.sql._errors import foreign_file, newer_schema
 from pyeino.integrations.sql._tables import APPLICATION_ID, REVISIONS, metadata
 
@@ -43,7 +44,10 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> bool:
 
 def script_directory() -> ScriptDirectory:
     """Alembic's view of the migrations in the package."""
-    from alembic.script import ScriptDirectory
+    try:
+        from alembic.script import ScriptDirectory
+    except ImportError as error:
+        raise MissingDependencyError("alembic", extra="sql") from error
 
     return ScriptDirectory(str(_SCRIPTS), version_locations=[str(_SCRIPTS / "versions")])
 
@@ -72,10 +76,10 @@ def _sqlalchemy_connection(connection: sqlite3.Connection) -> Connection:
 
 def run_missing_revisions(connection: Connection) -> None:
     """Run every revision that the database lacks; the caller holds the lock and commits."""
+    scripts = script_directory()
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
 
-    scripts = script_directory()
     with _ALEMBIC:
         context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
         current = context.get_current_revision()

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    text,
-)
+from pyeino.errors import MissingDependencyError
+
+try:
+    from sqlalchemy import (
+        BigInteger,
+        Boolean,
+        Column,
+        ForeignKeyConstraint,
+        Index,
+        Integer,
+        MetaData,
+        PrimaryKeyConstraint,
+        Table,
+        Text,
+        text,
+    )
+except ImportError as error:
+    raise MissingDependencyError("SQLAlchemy", extra="sql") from error
 
 REVISIONS: Final = ("0001",)
 """Every schema that ever was, oldest first; the last one is what `metadata` describes."""

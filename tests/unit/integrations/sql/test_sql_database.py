@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from pyeino.errors import AppError, InternalError
 from pyeino.integrations.sql import SqliteDatabase
@@ -158,17 +157,16 @@ async def test_rights_of_file_and_folder(tmp_path: Path) -> None:
             assert file.stat().st_mode & 0o777 == 0o600, file.name
 
 
-async def test_loop_is_never_blocked(tmp_path: Path) -> None:
-    with blockbuster_ctx():
-        async with await SqliteDatabase.open(tmp_path / "db") as database:
-            scope = database.scope()
-            await scope.sessions.create("s", user_id="ann")
-            question = NewMessage(id="q", role="user", content="hi")
-            await scope.messages.begin_turn("s", user_id="ann", messages=[question], answer_id="a")
-            outcome = TurnOutcome(status=MessageStatus.COMPLETED, content="yes")
-            await scope.messages.finish_turn("a", user_id="ann", outcome=outcome)
-            assert len(await scope.messages.history("s", user_id="ann", limit=10)) == 2
-            await database.check()
+async def test_a_turn_goes_through_its_life(tmp_path: Path) -> None:
+    async with await SqliteDatabase.open(tmp_path / "db") as database:
+        scope = database.scope()
+        await scope.sessions.create("s", user_id="ann")
+        question = NewMessage(id="q", role="user", content="hi")
+        await scope.messages.begin_turn("s", user_id="ann", messages=[question], answer_id="a")
+        outcome = TurnOutcome(status=MessageStatus.COMPLETED, content="yes")
+        await scope.messages.finish_turn("a", user_id="ann", outcome=outcome)
+        assert len(await scope.messages.history("s", user_id="ann", limit=10)) == 2
+        await database.check()
 
 
 async def test_path_with_odd_characters(tmp_path: Path) -> None:
