@@ -62,7 +62,11 @@ class _Shared:
     def render(self, level: LogLevel, message: str, fields: Mapping[str, Any]) -> str:
         """One line with its line end."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-        head = {"timestamp": now, "level": level.name.lower(), "message": mask_text(message)}
+        head = {
+            "timestamp": now,
+            "level": level.name.lower(),
+            "message": _encodable(mask_text(_cut(message))),
+        }
         if self.format is LogFormat.JSON:
             return self.encoder.encode({**head, **fields}).decode() + "\n"
         return self._render_text(level, head, fields)
@@ -215,8 +219,8 @@ def _flatten(target: dict[str, Any], prefix: str, fields: Mapping[Any, Any], *, 
             target[key] = _plain(key, str(value))
             target[f"{key}_type"] = type(value).__name__
             if _is_unexpected(value):
-                target["stack"] = _bounded(
-                    mask_text("".join(traceback.format_tb(value.__traceback__)))
+                target["stack"] = _encodable(
+                    mask_text(_cut("".join(traceback.format_tb(value.__traceback__))))
                 )
         else:
             target[key] = _plain(key, value)
@@ -228,14 +232,14 @@ def _is_unexpected(error: BaseException) -> bool:
 
 
 def _plain(key: str, value: Any, *, depth: int = _MAX_DEPTH) -> Any:
-    """`value` as something JSON knows, masked and bounded."""
-    value = mask_value(key, value)
+    """`value` as something JSON knows, bounded and masked."""
+    value = mask_value(key, _cut(value) if isinstance(value, str) else value)
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        return _bounded(value)
+        return _encodable(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, datetime):
@@ -246,7 +250,7 @@ def _plain(key: str, value: Any, *, depth: int = _MAX_DEPTH) -> Any:
         return {str(name): _plain(str(name), item, depth=depth - 1) for name, item in value.items()}
     if depth > 0 and isinstance(value, list | tuple | set | frozenset):
         return _plain_items(key, cast("Iterable[Any]", value), depth=depth - 1)
-    return _bounded(mask_text(_describe(value)))
+    return _encodable(mask_text(_cut(_describe(value))))
 
 
 def _plain_items(key: str, items: Iterable[Any], *, depth: int) -> list[Any]:
@@ -266,10 +270,10 @@ def _describe(value: object) -> str:
         return f"<{type(value).__name__}: no text ({type(error).__name__})>"
 
 
-def _bounded(text: str) -> str:
+def _cut(text: str) -> str:
     if len(text) <= _MAX_TEXT:
-        return _encodable(text)
-    return f"{_encodable(text[:_MAX_TEXT])}… ({len(text) - _MAX_TEXT} more characters)"
+        return text
+    return f"{text[:_MAX_TEXT]}… ({len(text) - _MAX_TEXT} more characters)"
 
 
 def _encodable(text: str) -> str:

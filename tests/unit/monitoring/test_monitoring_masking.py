@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +68,14 @@ def test_an_id_keeps_at_least_four_characters_hidden(value: str) -> None:
 @given(st.from_regex(r"sk-[A-Za-z0-9]{16,40}", fullmatch=True), st.text(max_size=20))
 def test_a_key_is_hidden_wherever_it_stands(key: str, around: str) -> None:
     assert key not in mask_text(f"{around} {key} {around}")
+
+
+@pytest.mark.parametrize(
+    "piece", ["a-", "a.", "x=", "://a", "sk-", "-eyJa", "token ", "a:b", "bearer ", "a@b.", "_"]
+)
+def test_no_text_takes_long_to_search(piece: str) -> None:
+    # CPU time, and a bound far above what it takes: quadratic behaviour would need minutes.
+    text = piece * (200_000 // len(piece))
+    began = time.process_time()
+    mask_text(text)
+    assert time.process_time() - began < 20
