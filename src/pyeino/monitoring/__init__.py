@@ -1,5 +1,6 @@
 """Logs, metrics and the ids of a request: what a running service says about itself."""
 
+from pyeino.monitoring._callbacks import MetricsHandler
 from pyeino.monitoring._component import ComponentLogger
 from pyeino.monitoring._context import (
     RequestContext,
@@ -21,6 +22,7 @@ __all__ = [
     "LogLevel",
     "Logger",
     "Metrics",
+    "MetricsHandler",
     "RequestContext",
     "StructuredLogger",
     "TraceParent",
