@@ -82,6 +82,15 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
     usage: CompletionUsage | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What we know of a model beyond OpenAI's fields; the chat page says it to its reader."""
+
+    provider: str
+    local: bool = False
+    context_length: int | None = None
+    description: str = ""
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """One model that can be asked for by its id."""
 
@@ -89,6 +98,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str
     created: int = 0
     object: str = "model"
+    pyeino: ModelFacts | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,16 +19,17 @@ async function models() {
 /** The model behind "default": the first that has a name of its own. */
 function answering(list) {
   const first = list.find((model) => model.id !== "default") ?? list[0];
-  return first && { id: first.id, ...first.pyeino };
+  return first && { id: first.id, provider: first.owned_by, ...first.pyeino };
 }
 
 function sentence(model) {
-  if (/135\s?m/i.test(model.id) && model.local) {
+  if (model.local && /135\s?m/i.test(model.id)) {
     return "a 135 M-parameter model for trying pyeino only: expect nonsense.";
   }
   if (model.description) return model.description;
   if (model.local) return "a model on this machine's own processor.";
-  return model.provider ? `served by ${model.provider}.` : "as set in the settings.";
+  if (model.provider === "chain") return "a chain of this server's own.";
+  return model.provider ? `a model of ${model.provider}.` : "as set in the settings.";
 }
 
 function setUp() {

@@ -18,7 +18,7 @@ const index = document.getElementById("index");
 const server = ROOT.href.replace(/\/$/, "");
 
 function prose(text) {
-  return text ? h("div", { class: "prose" }, renderMarkdown(text)) : null;
+  return text ? h("div", { class: "prose" }, renderMarkdown(text, { breaks: false })) : null;
 }
 
 function schemaLink(name) {
@@ -171,6 +171,10 @@ function schemaElement(openapi, name, schema) {
 
 // -- the page ---------------------------------------------------------------------------------
 
+function titleOf(tag) {
+  return tag === "openai" ? "OpenAI-compatible" : tag[0].toUpperCase() + tag.slice(1);
+}
+
 function grouped(entries) {
   const groups = new Map();
   for (const entry of entries) {
@@ -209,7 +213,7 @@ function indexOf(groups, schemas) {
 
 function indexGroup(title, links) {
   const items = links.map(({ href, parts }) => h("li", {}, h("a", { href }, parts)));
-  return h("section", {}, h("h2", {}, title), h("ul", {}, items));
+  return h("section", {}, h("h2", {}, titleOf(title)), h("ul", {}, items));
 }
 
 function markCurrent() {
@@ -242,7 +246,7 @@ function show(openapi) {
       h(
         "section",
         { class: "group" },
-        h("h2", {}, tag),
+        h("h2", {}, titleOf(tag)),
         entries.map((entry) => operationElement(openapi, entry)),
       ),
     ),

@@ -53,16 +53,18 @@ function joined(nodes) {
 
 /**
  * The nodes and strings of `source`. With `open` the text is still growing: emphasis, code and links that
- * have begun at its end are shown as if they were already closed.
+ * have begun at its end are shown as if they were already closed. With `breaks` each line end is
+ * a line break, as in a chat; without it only one after two spaces or a backslash.
  */
-export function renderInline(source, { open = false } = {}) {
-  return new Inline(source, open).run();
+export function renderInline(source, { open = false, breaks = true } = {}) {
+  return new Inline(source, { open, breaks }).run();
 }
 
 class Inline {
-  constructor(source, open) {
+  constructor(source, { open, breaks }) {
     this.source = source;
     this.open = open;
+    this.breaks = breaks;
     this.at = 0;
     this.text = "";
     this.nodes = [];
@@ -137,8 +139,10 @@ class Inline {
   }
 
   lineBreak() {
+    const soft = !this.breaks && !this.text.endsWith("  ");
     this.text = this.text.trimEnd();
-    this.push(h("br"));
+    if (soft) this.text += " ";
+    else this.push(h("br"));
     this.at += 1;
     while (this.source[this.at] === " ") this.at += 1;
     return true;

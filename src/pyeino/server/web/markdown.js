@@ -9,10 +9,11 @@ import { copyButton, h } from "./dom.js";
 import { parseBlocks, toLines } from "./markdown-blocks.js";
 import { renderInline } from "./markdown-inline.js";
 
-/** All of `text` as one fragment. */
-export function renderMarkdown(text) {
+/** All of `text` as one fragment; with `breaks: false` a single line end is only a space. */
+export function renderMarkdown(text, { breaks = true } = {}) {
   const fragment = document.createDocumentFragment();
-  for (const block of parseBlocks(toLines(text))) fragment.append(renderBlock(block, false));
+  const how = { open: false, breaks };
+  for (const block of parseBlocks(toLines(text))) fragment.append(renderBlock(block, how));
   return fragment;
 }
 
@@ -55,34 +56,40 @@ export class MarkdownView {
       old.node.querySelector("code").textContent = block.code;
       return old.node;
     }
-    const node = renderBlock(block, growing);
+    const node = renderBlock(block, { open: growing, breaks: true });
     if (old) old.node.replaceWith(node);
     else this.#element.append(node);
     return node;
   }
 }
 
-function renderBlock(block, open) {
+/** The node of one block; `how` is {open, breaks} as for renderInline. */
+function renderBlock(block, how) {
   switch (block.kind) {
     case "fence":
       return codeBlock(block.code, block.info.split(/\s/, 1)[0]);
     case "heading":
-      return h(`h${Math.min(6, block.level + 2)}`, {}, renderInline(block.text, { open }));
+      return h(`h${Math.min(6, block.level + 2)}`, {}, renderInline(block.text, how));
     case "rule":
       return h("hr");
     case "quote":
-      return h("blockquote", {}, renderAll(block.blocks, open));
+      return h("blockquote", {}, renderAll(block.blocks, how));
     case "list":
-      return listOf(block, open);
+      return listOf(block, how);
     case "table":
       return tableOf(block);
     default:
-      return h("p", {}, renderInline(block.text, { open }));
+      return h("p", {}, renderInline(block.text, how));
   }
 }
 
-function renderAll(blocks, open) {
-  return blocks.map((block, index) => renderBlock(block, open && index === blocks.length - 1));
+function renderAll(blocks, how) {
+  return blocks.map((block, index) => renderBlock(block, upTo(how, index, blocks)));
+}
+
+/** Only the last of the `things` is still open. */
+function upTo(how, index, things) {
+  return { ...how, open: how.open && index === things.length - 1 };
 }
 
 /** A code block with its language and a copy button. */
@@ -102,14 +109,14 @@ export function codeBlock(code, language = "") {
   );
 }
 
-function listOf({ ordered, start, items, loose }, open) {
+function listOf({ ordered, start, items, loose }, how) {
   const children = items.map((item, index) => {
-    const growing = open && index === items.length - 1;
+    const inItem = upTo(how, index, items);
     const task = item.done === null ? null : item.done ? "☑ " : "☐ ";
     const content = item.blocks.map((block, place) => {
-      const last = growing && place === item.blocks.length - 1;
+      const inBlock = upTo(inItem, place, item.blocks);
       const bare = block.kind === "paragraph" && !loose;
-      return bare ? renderInline(block.text, { open: last }) : renderBlock(block, last);
+      return bare ? renderInline(block.text, inBlock) : renderBlock(block, inBlock);
     });
     return h("li", { class: task && "task" }, task, content.flat());
   });

@@ -104,8 +104,7 @@ export class AnswerElement {
     this.#end();
     if (!this.text) this.#body.append(h("p", { class: "quiet" }, "The model answered nothing."));
     const parts = summary(totals);
-    const applied = totals.metadata?.applied;
-    if (totals.finish_reason === "length" || applied) parts.push("cut at the length limit");
+    if (totals.finish_reason === "length") parts.push("cut at the length limit");
     this.#footLine(parts);
     return parts.join(" · ");
   }

@@ -153,7 +153,7 @@ function sampleObject(document_, schema, options) {
   const required = new Set(schema.required ?? []);
   const value = {};
   for (const [name, member] of Object.entries(schema.properties ?? {})) {
-    if (!options.answer && !required.has(name)) continue;
+    if (!options.answer && !required.has(name) && name !== "content") continue;
     value[name] = sample(document_, member, { ...options, name });
   }
   return value;
