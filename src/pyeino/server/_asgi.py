@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 RECORD_KEY = "pyeino.request"
 CONNECTION_KEY = "pyeino.connection"
@@ -86,24 +86,3 @@ async def wait_for_disconnect(receive: Receive) -> None:
     """Return when the client has left; the body is taken to be read already."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-__all__ = [
-    "ASGIApp",
-    "Awaitable",
-    "ClientGoneError",
-    "Headers",
-    "Message",
-    "Receive",
-    "RequestRecord",
-    "Scope",
-    "Send",
-    "abort_connection",
-    "connection_info",
-    "header",
-    "header_values",
-    "local_path",
-    "record_of",
-    "send_reply",
-    "wait_for_disconnect",
-]

@@ -30,6 +30,7 @@ from pyeino.wire import (
     CompletionFrames,
     CompletionUsage,
     ModelCard,
+    ModelFacts,
     ModelList,
     encode_event,
     field_error,
@@ -86,11 +87,21 @@ def _known_as(model: str, models: Sequence[ModelInfo]) -> str:
     return models[0].id if model == DEFAULT_MODEL and models else model
 
 
+def _facts(model: ModelInfo) -> ModelFacts:
+    return ModelFacts(
+        provider=model.provider,
+        local=model.local,
+        context_length=model.context_length,
+        description=model.description,
+    )
+
+
 def _cards(exchange: Exchange) -> tuple[ModelCard, ...]:
     models = exchange.backend.service.models
-    cards = [ModelCard(id=one.id, owned_by=one.provider) for one in models]
+    cards = [ModelCard(id=one.id, owned_by=one.provider, pyeino=_facts(one)) for one in models]
     if not any(card.id == DEFAULT_MODEL for card in cards):
-        cards.insert(0, ModelCard(id=DEFAULT_MODEL, owned_by="pyeino"))
+        facts = cards[0].pyeino if cards else msgspec.UNSET
+        cards.insert(0, ModelCard(id=DEFAULT_MODEL, owned_by="pyeino", pyeino=facts))
     return tuple(cards)
 
 
@@ -117,7 +128,11 @@ def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, 
         response_format=schema_of(request.response_format),
     )
     turn = MultiTurnChatRequest(user_id=LOCAL_USER, messages=tuple(messages), options=options)
-    call = CallContext(request_id=request_context().request_id, model_options=model_options)
+    call = CallContext(
+        request_id=request_context().request_id,
+        model_options=model_options,
+        store=request.store is not False,
+    )
     return turn, call
 
 

@@ -43,7 +43,7 @@ def describe(entries: Sequence[RouteEntry], *, title: str, version: str) -> dict
 def _types_of(entries: Sequence[RouteEntry]) -> list[Any]:
     types: list[Any] = [ProblemDetails, OpenAIError]
     for entry in entries:
-        for one in (entry.request, entry.response, entry.streamed):
+        for one in (entry.request, entry.response, entry.streamed, *entry.reports.values()):
             if one is not None and one not in types:
                 types.append(one)
     return types
@@ -93,11 +93,11 @@ def _failures(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
     schema = by_type[OpenAIError if openai else ProblemDetails]
     statuses = {*_EVERYWHERE, *entry.errors, *(_WITH_BODY if entry.request is not None else ())}
     failures: dict[str, Any] = {}
-    for status in sorted(statuses):
-        failure: dict[str, Any] = {
-            "description": status_title(status),
-            "content": {media: {"schema": schema}},
-        }
+    for status in sorted(statuses.union(entry.reports)):
+        content: dict[str, Any] = {media: {"schema": schema}}
+        if status in entry.reports:
+            content = {"application/json": {"schema": by_type[entry.reports[status]]}}
+        failure: dict[str, Any] = {"description": status_title(status), "content": content}
         if status in (429, 503):
             failure["headers"] = _RETRY_HEADERS
         failures[str(status)] = failure

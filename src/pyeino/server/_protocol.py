@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -12,6 +12,9 @@ from pyeino.server._asgi import CONNECTION_KEY
 from pyeino.server._errors import error_body, error_headers
 from pyeino.server._options import ServerOptions
 from pyeino.server._secure import SECURE_HEADERS
+
+_LINGER = 2.0
+"""Seconds that a client gets to read a refusal before the connection is closed under it."""
 
 
 def protocol_class(options: ServerOptions) -> type[HttpToolsProtocol]:
@@ -40,6 +43,8 @@ class _GuardedProtocol(HttpToolsProtocol):
     _head_began = 0.0
     _head_bytes = 0
     _in_head = False
+    _body_timer: asyncio.TimerHandle | None = None
+    _lingering = False
     url = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -58,10 +63,11 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._stop_waiting_for_body()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         in_head = self._in_head
         super().data_received(data)
@@ -94,9 +100,49 @@ class _GuardedProtocol(HttpToolsProtocol):
         }
         self.scope["extensions"] = {CONNECTION_KEY: extension}
         super().on_headers_complete()
+        # uvicorn leaves `cycle` as it was (None at first) when it upgrades to a WebSocket.
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.scope is self.scope:
+            cycle.transport = cast("asyncio.Transport", _GentleTransport(self))
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting_for_body()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        # Answered before the body was read: what still comes is thrown away, for a while.
+        if self.cycle.more_body and self._body_timer is None:
+            self._body_timer = self.loop.call_later(self.read_timeout, self.transport.close)
+        super().on_response_complete()
+
+    def close_gently(self) -> None:
+        """Close so that the client gets to read what was written last.
+
+        A socket that is closed with unread data in it is reset, and the reset overtakes the
+        answer. So only our side is closed, until the client is done or some seconds have passed.
+        """
+        if self.transport.is_closing() or self._lingering:
+            return
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._lingering = True
+        self.transport.write_eof()
+        self._stop_waiting_for_body()
+        self._body_timer = self.loop.call_later(_LINGER, self.transport.close)
+
+    @property
+    def body_is_whole(self) -> bool:
+        """True when nothing more is expected of the request that is being answered."""
+        return not self.cycle.more_body
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(ValidationError("BAD_REQUEST", "The request is not valid HTTP"))
+
+    def _stop_waiting_for_body(self) -> None:
+        if self._body_timer is not None and not self._lingering:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def _arm(self) -> None:
         self._head_timer = self.loop.call_later(self.read_timeout, self._head_is_late)
@@ -135,7 +181,25 @@ class _GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self.transport.write(_response(error, path=self.url.decode("latin-1")))
-        self.transport.close()
+        self.close_gently()
+
+
+class _GentleTransport:
+    """What a response cycle sees of its transport: the same, but for the way it closes."""
+
+    __slots__ = ("_protocol", "is_closing", "write")
+
+    def __init__(self, protocol: _GuardedProtocol) -> None:
+        self._protocol = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+
+    def close(self) -> None:
+        """Close at once when the request was read whole, else gently."""
+        if self._protocol.body_is_whole:
+            self._protocol.transport.close()
+        else:
+            self._protocol.close_gently()
 
 
 def _response(error: AppError, *, path: str) -> bytes:

@@ -99,10 +99,11 @@ def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=READY,
-            summary="Say whether requests may be sent here; 503 carries the same report",
+            summary="Say whether requests may be sent here, and what each probe found",
             handler=_probes.ready,
             tag="operations",
             response=_probes.Readiness,
+            reports={503: _probes.Readiness},
         ),
     ]
     if options.metrics_path is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,7 +25,8 @@ class RouteEntry:
     `request` and `response` are the records of the bodies (None: no body, or not JSON, then
     `media` says what). `streamed` is the record of each event of an event stream; a route with
     both answers either. `errors` are the statuses that the route itself may answer besides
-    those of every route. `hidden` routes are served and not described.
+    those of every route, `reports` those that carry a record of their own instead of an error.
+    `hidden` routes are served and not described.
     """
 
     method: str
@@ -38,6 +39,7 @@ class RouteEntry:
     streamed: Any = None
     media: str = "application/json"
     errors: tuple[int, ...] = ()
+    reports: Mapping[int, Any] = field(default_factory=dict[int, Any])
     hidden: bool = False
 
 

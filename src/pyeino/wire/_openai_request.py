@@ -26,7 +26,6 @@ IGNORED_FIELDS = (
     "reasoning_effort",
     "safety_identifier",
     "service_tier",
-    "store",
     "user",
     "verbosity",
 )
@@ -95,7 +94,7 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of POST /v1/chat/completions."""
+    """The body of POST /v1/chat/completions; `store` false keeps it out of the history."""
 
     messages: Annotated[tuple[CompletionMessage, ...], Meta(min_length=1, max_length=MAX_MESSAGES)]
     model: NonEmpty
@@ -107,6 +106,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     stop: str | Annotated[tuple[str, ...], Meta(max_length=MAX_STOPS)] | None = None
     seed: int | None = None
+    store: bool | None = None
     response_format: ResponseFormat | None = None
     n: Any = None
     tools: Any = None

@@ -153,6 +153,7 @@ class Running:
     stop: StopSignal
     http: httpx2.AsyncClient
     task: asyncio.Task[int]
+    scope: Any = None
 
     @property
     def port(self) -> int:
@@ -266,6 +267,7 @@ async def serving_chat(*steps: Step, **options: Any) -> AsyncIterator[Running]:
         service,
         serving(service, model, logger=logger, metrics=metrics, **options) as running,
     ):
+        running.scope = scope
         yield running
 
 

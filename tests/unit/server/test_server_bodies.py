@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -68,6 +69,44 @@ async def test_a_body_that_is_too_large_is_a_413(serve: Any, path: str) -> None:
         answer = await running.http.post(path, json={"message": "x" * 1000})
         assert answer.status_code == 413
         assert answer.json()["error"]["code"].lower() == "payload_too_large"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_client_that_sends_on_regardless_still_gets_to_read_the_413(
+    serve: Any, announced: bool
+) -> None:
+    size = 20 * 1024 * 1024
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(size // 65_536):
+            yield b" " * 65_536
+
+    headers = {"content-type": "application/json"}
+    if announced:
+        headers["content-length"] = str(size)
+    async with serve(max_body_bytes=1000) as running:
+        answer = await running.http.post("/api/v1/chat", content=body(), headers=headers)
+        assert answer.status_code == 413
+
+
+async def test_a_body_that_nobody_reads_does_not_keep_the_connection(serve: Any) -> None:
+    async with (
+        serve(read_timeout=0.2) as running,
+        running.raw(
+            b"POST /nothing HTTP/1.1\r\n" + HEAD + b"Content-Length: 5000\r\n\r\n{"
+        ) as client,
+    ):
+        assert (await client.rest()).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_connection_goes_on_after_a_refusal_whose_body_came_later(serve: Any) -> None:
+    async with (
+        serve() as running,
+        running.raw(b"POST /nothing HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\n\r\n") as client,
+    ):
+        assert (await client.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+        client.writer.write(b"12345GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await client.until(b'{"status":"ok"}')
 
 
 async def test_an_announced_size_is_refused_before_a_byte_of_it_came(serve: Any) -> None:

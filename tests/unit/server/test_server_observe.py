@@ -167,6 +167,8 @@ async def test_the_description_names_every_route_and_every_reference_resolves(
         chat["responses"]
     )
     assert set(chat["responses"]["429"]["headers"]) == {"retry-after", "retry-after-ms"}
+    ready = document["paths"]["/ready"]["get"]["responses"]
+    assert ready["503"]["content"] == ready["200"]["content"]
     stream = document["paths"]["/api/v1/chat/stream"]["post"]["responses"]["200"]["content"]
     assert set(stream) == {"text/event-stream"}
 

@@ -119,6 +119,14 @@ async def test_the_options_of_a_call_reach_the_service(serve: Any) -> None:
         assert options.response_format == City.model_json_schema()
 
 
+@pytest.mark.parametrize(("store", "sessions"), [(None, 1), (True, 1), (False, 0)])
+async def test_what_must_not_be_stored_is_not(serve: Any, store: Any, sessions: int) -> None:
+    async with serve("x") as running, running.openai() as client:
+        await client.chat.completions.create(model="default", messages=MESSAGES, store=store)
+        found = await running.scope.sessions.list(user_id="local")
+        assert len(found.items) == sessions
+
+
 async def test_an_unknown_model_is_a_404(serve: Any) -> None:
     async with serve("x") as running, running.openai() as client:
         for stream in (False, True):

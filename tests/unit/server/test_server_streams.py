@@ -164,6 +164,7 @@ async def test_a_client_that_stops_reading_is_cut_and_its_run_ended(
             await running.idle()
         await eventually(lambda: bool(running.logger.found("Request served")))
         assert running.logger.found("Request served")[0]["client_gone"] is True
+        assert not running.logger.troubles()
 
 
 async def test_a_slow_reader_holds_the_run_back_and_gets_everything(serve: Any) -> None:
