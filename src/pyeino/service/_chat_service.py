@@ -11,7 +11,7 @@ from typing import Self
 from pyeino.components import ModelInfo
 from pyeino.compose import Compiled, Runnable
 from pyeino.errors import AppError
-from pyeino.monitoring import Logger, Metrics
+from pyeino.monitoring import Logger, Metrics, MetricsHandler
 from pyeino.schema import Message
 from pyeino.service._execution import Execution, Parts
 from pyeino.service._graph import compile_selection_graph
@@ -90,6 +90,7 @@ class ChatService:
             chains=self.chains,
             selector=selector,
             create_unknown_sessions=create_unknown_sessions,
+            callbacks=(MetricsHandler(metrics),),
         )
         self._runs: RunManager[Outcome] = RunManager(limit=self.limits.active_runs)
 

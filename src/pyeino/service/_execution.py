@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from pyeino.callbacks import Handler
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.compose import Compiled, RunOptions
 from pyeino.errors import AppError, InternalError
@@ -45,6 +46,7 @@ class Parts:
     chains: tuple[str, ...]
     selector: Selector
     create_unknown_sessions: bool
+    callbacks: tuple[Handler, ...]
 
 
 class _ReaderGone(Exception):
@@ -195,7 +197,7 @@ class Execution:
 
     async def _run_chain(self, turn: Turn) -> None:
         graph, answer, writer = self._parts.graph, self._answer, self._writer
-        options = RunOptions.of(self._model_options())
+        options = RunOptions.of(self._model_options(), callbacks=self._parts.callbacks)
         if writer is None:
             answer.add(await graph.invoke(turn, options=options))
             return
