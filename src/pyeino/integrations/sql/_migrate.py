@@ -53,10 +53,12 @@ def script_directory() -> ScriptDirectory:
 
 
 def _is_current(connection: sqlite3.Connection, *, where: str) -> bool:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    # Tables first: another process may commit both between the two reads, and the other way round
+    # its tables would be seen without its mark.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables:
         return False
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise foreign_file(where=where)
     (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
