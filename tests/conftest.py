@@ -27,7 +27,6 @@ import hypothesis.core
 import pytest
 from blockbuster import BlockBuster
 
-TESTS = Path(__file__).parent
 GRACE_SECONDS = 0.5
 FOREIGN_SETTINGS = (
     "ENV",
@@ -217,6 +216,14 @@ def find_free_port() -> int:
 def free_port() -> int:
     """A TCP port of the loopback that nobody listens on at this moment."""
     return find_free_port()
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Path:
+    """The weights of the default local model, fetched into the user's cache when not there."""
+    from pyeino.integrations.llamacpp import DEFAULT_MODEL, pull
+
+    return pull(DEFAULT_MODEL)
 
 
 @pytest.fixture

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from docs_kit import BIN, environment, free_port, wait_until_ready
 
 
 @pytest.fixture(scope="session")
-def local_model() -> None:
-    """The default local model is in the user's cache; fetched once when it is not."""
-    subprocess.run(
-        [str(BIN / "pyeino"), "models", "pull"], check=True, timeout=600, stdin=subprocess.DEVNULL
-    )
-
-
-@pytest.fixture(scope="session")
-def documented_server(local_model: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def documented_server(local_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a server that runs as the documentation starts it."""
     folder = tmp_path_factory.mktemp("server")
     port = free_port()
