@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pyeino.compose._context import RunContext
 from pyeino.compose._plan import Check, PlanBranch, PlanNode
-from pyeino.compose._sources import NotedSource
+from pyeino.compose._sources import noted
 from pyeino.errors import GraphRunError
 from pyeino.streams import Stream, merge
 
@@ -114,7 +114,7 @@ class FlowMode:
         except BaseException:
             await item.aclose()
             raise
-        return Stream(NotedSource(output, node.name, context))
+        return noted(output, node.name, context)
 
     def check(self, item: Stream[Any], check: Check | None) -> Any:
         """The stream, each chunk checked as it is read."""

@@ -6,7 +6,7 @@ from pyeino.streams._map import SkipItem
 from pyeino.streams._merge import merge, merge_named
 from pyeino.streams._pipe import StreamWriter, pipe
 from pyeino.streams._source import Source, SourceEnd
-from pyeino.streams._stream import Stream
+from pyeino.streams._stream import Stream, take
 
 __all__ = [
     "SkipItem",
@@ -21,4 +21,5 @@ __all__ = [
     "merge_named",
     "pipe",
     "register_concat",
+    "take",
 ]

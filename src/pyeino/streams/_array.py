@@ -37,6 +37,10 @@ class ArraySource(Source[T]):
         self._next = 0
 
     @property
+    def may_fail(self) -> bool:
+        return False
+
+    @property
     def cancel_safe(self) -> bool:
         return True
 

@@ -41,6 +41,11 @@ class Source(ABC, Generic[T]):
         return False
 
     @property
+    def may_fail(self) -> bool:
+        """False when no item can ever be an error: there is nothing to watch for."""
+        return True
+
+    @property
     def cancel_safe(self) -> bool:
         """True when a cancelled pull loses no item and leaves the source usable."""
         return False

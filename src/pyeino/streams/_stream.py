@@ -348,7 +348,12 @@ def check_free(stream: Stream[Any], taker: str) -> None:
 
 
 def take(stream: Stream[T], taker: str) -> Source[T]:
-    """The source of `stream`, which cannot be read any more; an ended one gives an empty source."""
+    """The source of `stream`, which cannot be read any more; an ended one gives an empty source.
+
+    For makers of sources of their own: whoever takes the source pulls it and closes it. `taker`
+    is what an error calls them. Raises StreamError when the stream is being read or was taken,
+    StreamClosedError when it is closed.
+    """
     check_free(stream, taker)
     if stream._state == _ENDED:
         return ArraySource(())
