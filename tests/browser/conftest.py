@@ -155,15 +155,19 @@ def _serve_file(route: Route) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory,
+    local_model: Path,  # fetched before the server is asked to load it
+) -> Iterator[Server]:
     """`pyeino serve` with the real local model and a database of its own."""
     folder = tmp_path_factory.mktemp("server")
     port = _free_port()
     log = folder / "log"
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYEINO_")},
         "PYEINO_DATABASE__URL": f"sqlite:///{folder / 'pyeino.db'}",
         "PYEINO_SERVER__PORT": str(port),
+        "PYEINO_LLM__MAX_TOKENS": "400",  # a small model may not find its end
     }
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -51,7 +51,9 @@ toEnd.addEventListener("click", () => {
   scrollToEnd();
   field.focus();
 });
-new ResizeObserver(follow).observe(scroller);
+const resized = new ResizeObserver(follow);
+resized.observe(scroller);
+resized.observe(byId("composer"));
 
 // -- the message field ------------------------------------------------------------------------
 
