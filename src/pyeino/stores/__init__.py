@@ -16,6 +16,7 @@ from pyeino.stores._paging import (
     encode_message_cursor,
     encode_session_cursor,
 )
+from pyeino.stores._passages import FoundPassage, IndexedDocument, NewPassage, PassageStore
 from pyeino.stores._records import (
     MessageStatus,
     MessageUsage,
@@ -31,11 +32,15 @@ from pyeino.stores._repositories import MessageRepository, SessionRepository
 __all__ = [
     "MAX_INTEGER",
     "MAX_PAGE",
+    "FoundPassage",
+    "IndexedDocument",
     "MessageRepository",
     "MessageStatus",
     "MessageUsage",
     "NewMessage",
+    "NewPassage",
     "Page",
+    "PassageStore",
     "Session",
     "SessionRepository",
     "StoredMessage",

@@ -2,6 +2,13 @@
 
 from pyeino.integrations.sql._database import SqliteDatabase
 from pyeino.integrations.sql._messages import SqlMessageRepository
+from pyeino.integrations.sql._passages import SqlPassageStore
 from pyeino.integrations.sql._repositories import SqlScope, SqlSessionRepository
 
-__all__ = ["SqlMessageRepository", "SqlScope", "SqlSessionRepository", "SqliteDatabase"]
+__all__ = [
+    "SqlMessageRepository",
+    "SqlPassageStore",
+    "SqlScope",
+    "SqlSessionRepository",
+    "SqliteDatabase",
+]
