@@ -13,7 +13,7 @@ from pyeino.components import EmbedderOptions
 from pyeino.errors import DeclarationError, InternalError, RateLimitError, ValidationError
 from pyeino.integrations.onnx._engine import DIMENSION, MAX_TOKENS, MODEL, Engine, OnnxEngine
 
-MAX_TEXT_BYTES: Final = 1024 * 1024
+MAX_TEXT_CHARACTERS: Final = 1024 * 1024
 MAX_TEXTS: Final = 10_000
 
 
@@ -67,7 +67,7 @@ class MiniLMEmbedder:
         """One vector for each text, in order; a text without a word has one, too.
 
         Raises ValidationError INVALID_OPTION for another model than this one, and TEXT_TOO_LARGE
-        for a text of more than 1 MiB or more than 10,000 texts.
+        for a text of more than 1,048,576 characters or more than 10,000 texts.
         """
         _check(texts, options)
         vectors: list[list[float]] = []
@@ -123,7 +123,7 @@ def _check(texts: Sequence[str], options: EmbedderOptions | None) -> None:
             metadata={"field": "model", "expected": MODEL, "found": asked[:64]},
         )
     size = max((len(text) for text in texts), default=0)
-    if size > MAX_TEXT_BYTES or len(texts) > MAX_TEXTS:
+    if size > MAX_TEXT_CHARACTERS or len(texts) > MAX_TEXTS:
         raise ValidationError(
             "TEXT_TOO_LARGE",
             "There is too much text to embed in one call",
