@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pyeino.errors import AppError, ExternalError, InternalError
 from pyeino.schema import Message
@@ -22,6 +22,8 @@ class Answer:
     usage: ModelUsage | None = None
     model: str = ""
     applied: dict[str, Any] | None = None
+    citations: list[Any] | None = None
+    degraded: list[str] = field(default_factory=list[str])
 
     def add(self, message: Message) -> None:
         """Take in a whole message or a chunk of one."""
@@ -37,6 +39,14 @@ class Answer:
                 self.model = model
             if isinstance(applied, dict):
                 self.applied = applied
+            self._add_sources(message.extra)
+
+    def _add_sources(self, extra: dict[str, Any]) -> None:
+        citations, degraded = extra.get("citations"), extra.get("degraded")
+        if isinstance(citations, list):
+            self.citations = [*(self.citations or ()), *cast("list[object]", citations)]
+        if isinstance(degraded, list):
+            self.degraded.extend(str(name) for name in cast("list[object]", degraded))
 
     @property
     def content(self) -> str:

@@ -9,14 +9,18 @@ from pyeino.errors import MissingDependencyError
 from pyeino.schema import Document
 
 try:
-    from selectolax.lexbor import LexborHTMLParser
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 except ImportError as error:
     raise MissingDependencyError("selectolax", extra="documents") from error
 
 _NOT_READ: Final = ["script", "style", "noscript", "template", "nav", "footer", "svg", "iframe"]
-_HEADINGS: Final = {f"h{level}": "#" * level for level in range(1, 7)}
-_BLOCKS: Final = "h1, h2, h3, h4, h5, h6, p, li, pre, blockquote, td, th, dt, dd, figcaption"
-_PARTS: Final = "p, li, pre, blockquote, td, dd"
+_MARKS: Final = {**{f"h{level}": f"{'#' * level} " for level in range(1, 7)}, "li": "- "}
+_CONTAINERS: Final = """
+    body p div section article main header aside ul ol dl dt dd table tr td th
+    blockquote figure figcaption form fieldset details summary hr
+"""
+_BLOCKS: Final = frozenset(_CONTAINERS.split()).union(_MARKS)
+_TEXT: Final = "-text"
 
 
 class HtmlParser:
@@ -32,30 +36,49 @@ class HtmlParser:
             for node in page.css(name):
                 node.decompose()
         title = page.css_first("title")
-        blocks: list[str] = []
-        for node in page.css(_BLOCKS):
-            inner = [one for one in node.css(_PARTS) if one.mem_id != node.mem_id]
-            if inner and node.tag != "pre":
-                continue  # its parts come by themselves
-            text = node.text(deep=True)
-            block = text.strip("\n") if node.tag == "pre" else " ".join(text.split())
-            if block:
-                blocks.append(_marked(node.tag or "", block))
-        if not blocks and page.body is not None:
-            blocks = [" ".join(page.body.text(deep=True, separator=" ").split())]
         extra: dict[str, Any] = (options.extra_metadata if options else None) or {}
         name = " ".join(title.text().split()) if title is not None else ""
         return [
             Document(
-                content="\n\n".join(blocks),
+                content="\n\n".join(_blocks(page.body) if page.body is not None else ()),
                 meta_data={"format": "markdown", "title": name, **extra},
             )
         ]
 
 
-def _marked(tag: str, text: str) -> str:
-    if tag in _HEADINGS:
-        return f"{_HEADINGS[tag]} {text}"
-    if tag == "pre":
-        return f"~~~~\n{text}\n~~~~"
-    return f"- {text}" if tag == "li" else text
+def _blocks(body: LexborNode) -> list[str]:
+    """The blocks of text in the order of the page; no recursion, so no page is too deep."""
+    blocks: list[str] = []
+    words: list[str] = []
+    mark = ""
+
+    def end_block(following: str) -> None:
+        nonlocal mark
+        text = " ".join("".join(words).split())
+        words.clear()
+        if text:
+            blocks.append(mark + text)
+            mark = ""
+        mark = following or mark
+
+    stack: list[tuple[LexborNode, bool]] = [(body, False)]
+    while stack:
+        node, leaving = stack.pop()
+        tag = node.tag or ""
+        if leaving:
+            end_block("")
+            mark = ""
+        elif tag == _TEXT:
+            words.append(node.text_content or "")
+        elif tag == "pre":
+            end_block("")
+            blocks.append(f"~~~~\n{node.text(deep=True).strip(chr(10))}\n~~~~")
+        elif tag == "br":
+            words.append(" ")
+        else:
+            if tag in _BLOCKS:
+                end_block(_MARKS.get(tag, ""))
+                stack.append((node, True))
+            children = list(node.iter(include_text=True))
+            stack.extend((child, False) for child in reversed(children))
+    return blocks
