@@ -6,12 +6,14 @@ from pyeino.wiring._checks import is_loopback
 from pyeino.wiring._convert import parse_duration
 from pyeino.wiring._load import load_settings
 from pyeino.wiring._problem import SettingProblem, SettingsError
+from pyeino.wiring._retrieval import Retrieval, open_ingestor
 from pyeino.wiring._show import SettingRow, setting_rows
 from pyeino.wiring._tree import LOCAL_MODEL, Settings
 
 __all__ = [
     "LOCAL_MODEL",
     "Application",
+    "Retrieval",
     "SettingProblem",
     "SettingRow",
     "Settings",
@@ -22,6 +24,7 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "make_logger",
+    "open_ingestor",
     "parse_duration",
     "service_limits",
     "setting_rows",

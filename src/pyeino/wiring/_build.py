@@ -13,8 +13,16 @@ from pyeino.compose import Runnable
 from pyeino.integrations.sql import SqliteDatabase
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
-from pyeino.service import ChatInput, ChatService, ServiceLimits, default_chat_chain
+from pyeino.service import (
+    ChatInput,
+    ChatService,
+    RAGInput,
+    ServiceLimits,
+    default_chat_chain,
+    default_rag_chain,
+)
 from pyeino.wiring._models import open_model
+from pyeino.wiring._retrieval import Retrieval, open_retrieval
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -24,7 +32,8 @@ Probe = Callable[[], Awaitable[None]]
 class Application:
     """What `build` made. It is closed by leaving the `async with` of `build`.
 
-    `probes` are what readiness depends on, each raising when it is not ready.
+    `probes` are what readiness depends on, each raising when it is not ready. `retrieval` is None
+    where it is turned off, or its extra is not installed.
     """
 
     service: ChatService
@@ -32,6 +41,7 @@ class Application:
     logger: StructuredLogger
     probes: Mapping[str, Probe]
     settings: Settings
+    retrieval: Retrieval | None = None
 
 
 @asynccontextmanager
@@ -58,21 +68,30 @@ async def build(
             await SqliteDatabase.open(settings.database_path)
         )
         probes: dict[str, Probe] = {"database": database.check}
+        scope = database.scope()
+        retrieval: Retrieval | None = None
+        rag_chain: Runnable[RAGInput, Message] | None = None
         if chat_chain is None:
             model = await open_model(settings, stack, metrics=metrics)
             chain: Runnable[ChatInput, Message] = default_chat_chain(
                 model.model, system_prompt=settings.llm.system_prompt
             )
             models = (model.info,)
+            retrieval = await open_retrieval(
+                settings, stack, store=scope.passages, logger=log, metrics=metrics
+            )
+            if retrieval is not None:
+                rag_chain = default_rag_chain(
+                    model.model, retrieval.retriever, settings=retrieval.chain_settings
+                )
         else:
             chain = chat_chain
             name = getattr(chat_chain, "name", "") or "chain"
             models = (ModelInfo(id=name, provider="chain", description="a chain of your own"),)
-        scope = database.scope()
         service = await stack.enter_async_context(
             ChatService(
                 chain,
-                None,
+                rag_chain,
                 None,
                 scope.sessions,
                 scope.messages,
@@ -80,13 +99,19 @@ async def build(
                 metrics,
                 limits=service_limits(settings),
                 models=models,
+                index_probe=retrieval.probe if retrieval is not None else None,
             )
         )
         metrics.watch_queue("runs", lambda: service.active_runs)
         metrics.watch_queue("database", lambda: database.waiting)
         metrics.watch_queue("log", lambda: log.queued)
         yield Application(
-            service=service, metrics=metrics, logger=log, probes=probes, settings=settings
+            service=service,
+            metrics=metrics,
+            logger=log,
+            probes=probes,
+            settings=settings,
+            retrieval=retrieval,
         )
 
 
