@@ -109,7 +109,8 @@ def _cleaned(text: str) -> str:
         return kept.lower()
     spaced = "".join(map(_cleaned_character, text))
     marks = unicodedata.normalize("NFD", spaced)
-    return "".join(c for c in marks if unicodedata.category(c) != "Mn").lower()
+    # One by one: in a whole text the lower case of some letters depends on their neighbours.
+    return "".join(c.lower() for c in marks if unicodedata.category(c) != "Mn")
 
 
 def _cleaned_character(character: str) -> str:
