@@ -1,5 +1,6 @@
 """Fakes to test applications with, and the suites that implementations have to pass."""
 
+from pyeino.testing._clock import run_in_virtual_time
 from pyeino.testing._model import CallState, ScriptedCall, ScriptedChatModel, ScriptedReply
 from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
 
@@ -12,4 +13,5 @@ __all__ = [
     "ScriptedReply",
     "StoreCheck",
     "StoreScope",
+    "run_in_virtual_time",
 ]
