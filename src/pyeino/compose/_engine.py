@@ -20,10 +20,11 @@ from pyeino.errors import GraphRunError
 
 async def run(plan: Plan, item: Any, context: RunContext, mode: Mode) -> Any:
     """Run a plan on an input to what arrives at END; everything else is freed before it returns."""
+    limit = step_limit(plan, context)
     if plan.line is not None:
         return await _run_line(plan, item, context, mode)
     if plan.trigger is Trigger.ANY:
-        return await _StepRun(plan, context, mode).run(item)
+        return await _StepRun(plan, context, mode, limit).run(item)
     return await _EagerRun(plan, context, mode).run(item)
 
 
@@ -49,15 +50,15 @@ async def _run_line(plan: Plan, item: Any, context: RunContext, mode: Mode) -> A
 class _StepRun:
     """Any-predecessor: supersteps; what a step gives is delivered before the next one starts."""
 
-    def __init__(self, plan: Plan, context: RunContext, mode: Mode) -> None:
+    def __init__(self, plan: Plan, context: RunContext, mode: Mode, limit: int) -> None:
         self._plan = plan
         self._context = context
         self._mode = mode
+        self._limit = limit
         self._inbox: dict[int, list[tuple[int, Any]]] = {}
 
     async def run(self, item: Any) -> Any:
         plan, mode = self._plan, self._mode
-        limit = self._context.max_steps or plan.max_steps
         done: Sequence[PlanNode] = plan.nodes[:1]
         try:
             await self._deliver(plan.nodes[0], item)
@@ -65,8 +66,9 @@ class _StepRun:
             while plan.end not in self._inbox:
                 if not self._inbox:
                     raise nothing_to_run(done)
-                if steps >= limit:
-                    raise _too_many_steps(limit, self._inbox, plan)
+                if steps >= self._limit:
+                    waiting = [plan.nodes[index] for index in sorted(self._inbox)]
+                    raise _too_many_steps(self._limit, waiting)
                 steps += 1
                 done = await self._step()
             return mode.join(plan.nodes[-1], _in_order(self._inbox.pop(plan.end)))
@@ -298,10 +300,25 @@ def nothing_to_run(done: Iterable[PlanNode]) -> GraphRunError:
     )
 
 
-def _too_many_steps(limit: int, inbox: Iterable[int], plan: Plan) -> GraphRunError:
-    waiting = ", ".join(plan.nodes[index].name for index in sorted(inbox))
+def step_limit(plan: Plan, context: RunContext) -> int:
+    """How many steps this run may take. Raises GraphRunError when a line takes more for sure."""
+    asked = context.max_steps
+    if asked is not None and plan.trigger is Trigger.ALL:
+        raise GraphRunError(
+            'max_steps has no meaning with trigger="all"',
+            code="MAX_STEPS_UNUSED",
+            remedy="leave it out of the run's options: a graph without cycles ends by itself",
+        )
+    limit = asked or plan.max_steps
+    if plan.line is not None and len(plan.line) > limit:
+        raise _too_many_steps(limit, plan.line[limit:])
+    return limit
+
+
+def _too_many_steps(limit: int, waiting: Iterable[PlanNode]) -> GraphRunError:
+    names = ", ".join(node.name for node in waiting)
     return GraphRunError(
-        f"the run exceeds max steps ({limit}) with [{waiting}] still to run",
+        f"the run exceeds max steps ({limit}) with [{names}] still to run",
         code="MAX_STEPS",
         remedy="raise max_steps, or mend the condition that ends the loop",
     )
