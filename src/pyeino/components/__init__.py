@@ -15,6 +15,7 @@ from pyeino.components._loading import (
 )
 from pyeino.components._model import ChatModel, ModelInfo, ModelOptions
 from pyeino.components._options import Options
+from pyeino.components._parsers import ExtensionParser, TextParser
 from pyeino.components._prompt import MessagesPlaceholder, PromptPart, PromptTemplate
 from pyeino.components._retrieval import (
     Indexer,
@@ -46,6 +47,7 @@ __all__ = [
     "DocumentSource",
     "Embedder",
     "EmbedderOptions",
+    "ExtensionParser",
     "FunctionTool",
     "Indexer",
     "IndexerOptions",
@@ -67,6 +69,7 @@ __all__ = [
     "RetryPolicy",
     "StreamingTool",
     "TemplateFormat",
+    "TextParser",
     "TextTemplate",
     "Tool",
     "ToolOutput",
