@@ -8,7 +8,7 @@ from pyeino.retrieval._hybrid import CalibratedRetriever, HybridRetriever, Hybri
 from pyeino.retrieval._ingest import Ingestor, IngestProgress, IngestReport
 from pyeino.retrieval._legs import DEFAULT_INDEX, KeywordRetriever, VectorRetriever
 from pyeino.retrieval._marks import LegScore, degraded_legs, leg_scores, similarity_of
-from pyeino.retrieval._parsers import MarkdownParser, TextParser
+from pyeino.retrieval._parsers import MarkdownParser
 from pyeino.retrieval._query_vectors import QueryVectors
 from pyeino.retrieval._splitter import HeadingSplitter, TokenCounter, estimate_tokens
 
@@ -32,7 +32,6 @@ __all__ = [
     "MarkdownParser",
     "PackedPassages",
     "QueryVectors",
-    "TextParser",
     "TokenCounter",
     "VectorRetriever",
     "cite",

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from pyeino.components import DocumentSource, LoaderOptions, Parser, ParserOptions
+from pyeino.components import DocumentSource, LoaderOptions, Parser, ParserOptions, TextParser
 from pyeino.errors import NotFoundError, ValidationError
-from pyeino.retrieval._parsers import MarkdownParser, TextParser
+from pyeino.retrieval._parsers import MarkdownParser
 from pyeino.schema import Document
 
 MAX_FILE_BYTES: Final = 32 * 1024 * 1024

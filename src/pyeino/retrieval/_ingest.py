@@ -21,6 +21,8 @@ from pyeino.stores import IndexedDocument, NewPassage, PassageStore
 
 _BATCH: Final = 32
 _ID_LENGTH: Final = 32
+# The title has a place of its own; reserved keys, such as a path on this machine, are no data.
+_NOT_KEPT: Final = ("title", FORMAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,11 @@ def _new_passages(cut: Sequence[Document], document_id: str) -> list[NewPassage]
         title = str(one.meta_data.get("title") or "")
         base = _digest(document_id, title, one.content)
         count[base] = count.get(base, 0) + 1
-        own = {key: value for key, value in one.meta_data.items() if key not in ("title", FORMAT)}
+        own = {
+            key: value
+            for key, value in one.meta_data.items()
+            if key not in _NOT_KEPT and key[:1] != "_"
+        }
         passages.append(
             NewPassage(
                 id=base if count[base] == 1 else _digest(base, str(count[base])),

@@ -76,7 +76,7 @@ class HeadingSplitter:
     def _split_one(self, document: Document) -> Iterator[Document]:
         base = str(document.meta_data.get("title") or "")
         markdown = document.meta_data.get(FORMAT) == MARKDOWN
-        for section in _sections(document.content, markdown=markdown):
+        for section in _sections(document.content.replace("\0", ""), markdown=markdown):
             headings = section.headings
             if base and (not headings or headings[0] != base):
                 headings = (base, *headings)

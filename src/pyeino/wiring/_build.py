@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
 from pyeino.integrations.sql import SqliteDatabase
-from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
+from pyeino.monitoring import LogFormat, Logger, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import (
     ChatInput,
@@ -21,6 +21,7 @@ from pyeino.service import (
     default_chat_chain,
     default_rag_chain,
 )
+from pyeino.stores import PassageStore
 from pyeino.wiring._models import open_model
 from pyeino.wiring._retrieval import Retrieval, open_retrieval
 from pyeino.wiring._tree import Settings
@@ -69,37 +70,24 @@ async def build(
         )
         probes: dict[str, Probe] = {"database": database.check}
         scope = database.scope()
-        retrieval: Retrieval | None = None
-        rag_chain: Runnable[RAGInput, Message] | None = None
         if chat_chain is None:
-            model = await open_model(settings, stack, metrics=metrics)
-            chain: Runnable[ChatInput, Message] = default_chat_chain(
-                model.model, system_prompt=settings.llm.system_prompt
-            )
-            models = (model.info,)
-            retrieval = await open_retrieval(
+            chains = await _default_chains(
                 settings, stack, store=scope.passages, logger=log, metrics=metrics
             )
-            if retrieval is not None:
-                rag_chain = default_rag_chain(
-                    model.model, retrieval.retriever, settings=retrieval.chain_settings
-                )
         else:
-            chain = chat_chain
-            name = getattr(chat_chain, "name", "") or "chain"
-            models = (ModelInfo(id=name, provider="chain", description="a chain of your own"),)
+            chains = _own_chain(chat_chain)
         service = await stack.enter_async_context(
             ChatService(
-                chain,
-                rag_chain,
+                chains.chat,
+                chains.rag,
                 None,
                 scope.sessions,
                 scope.messages,
                 log,
                 metrics,
                 limits=service_limits(settings),
-                models=models,
-                index_probe=retrieval.probe if retrieval is not None else None,
+                models=(chains.model,),
+                index_probe=chains.retrieval.probe if chains.retrieval else None,
             )
         )
         metrics.watch_queue("runs", lambda: service.active_runs)
@@ -111,8 +99,46 @@ async def build(
             logger=log,
             probes=probes,
             settings=settings,
-            retrieval=retrieval,
+            retrieval=chains.retrieval,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chains:
+    """Who answers, and how it is called."""
+
+    chat: Runnable[ChatInput, Message]
+    model: ModelInfo
+    rag: Runnable[RAGInput, Message] | None = None
+    retrieval: Retrieval | None = None
+
+
+async def _default_chains(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    store: PassageStore,
+    logger: Logger,
+    metrics: Metrics,
+) -> _Chains:
+    """The plain chain over the model of the settings, and the retrieval chain where it is on."""
+    opened = await open_model(settings, stack, metrics=metrics)
+    model = opened.model
+    found = await open_retrieval(settings, stack, store=store, logger=logger, metrics=metrics)
+    rag = (
+        None
+        if found is None
+        else default_rag_chain(model, found.retriever, settings=found.chain_settings)
+    )
+    plain = default_chat_chain(model, system_prompt=settings.llm.system_prompt)
+    return _Chains(chat=plain, model=opened.info, rag=rag, retrieval=found)
+
+
+def _own_chain(chain: Runnable[ChatInput, Message]) -> _Chains:
+    """A chain of the user's alone; it looks up by itself what it wants to know."""
+    name = getattr(chain, "name", "") or "chain"
+    info = ModelInfo(id=name, provider="chain", description="a chain of your own")
+    return _Chains(chat=chain, model=info)
 
 
 def make_logger(settings: Settings) -> StructuredLogger:

