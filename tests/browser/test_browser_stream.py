@@ -239,7 +239,7 @@ def test_the_conversation_survives_a_reload_and_ends_with_a_new_chat(open_page: 
     expect(page.locator("#welcome")).to_be_visible()
     expect(page.locator(".message")).to_have_count(0)
     expect(page.locator("#message")).to_be_focused()
-    page.get_by_role("button", name="Write a short poem").click()
+    page.get_by_role("button", name="Show a Python function").click()
     expect(page.locator(".answer .meta")).to_be_visible()
     assert answers.requests[0]["session_id"] != answers.requests[1]["session_id"]
 

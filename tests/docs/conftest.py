@@ -20,7 +20,8 @@ def documented_server(local_model: Path, tmp_path_factory: pytest.TempPathFactor
         server = subprocess.Popen(
             [str(BIN / "pyeino"), "serve", "--port", str(port)],
             cwd=folder,
-            env=environment(folder),
+            # the small model may ramble: bounded here, so that a run takes no luck
+            env={**environment(folder), "PYEINO_LLM__MAX_TOKENS": "100"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

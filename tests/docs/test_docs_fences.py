@@ -59,6 +59,7 @@ def test_a_bash_fence_runs(fence: Fence, tmp_path: Path, request: pytest.Fixture
     output = run_bash(code, folder=tmp_path)
     if "curl" in code:
         assert output.strip(), "the server answered nothing"
+        assert "grep" in code or '"error"' not in output, f"the server refused it: {output}"
     return None
 
 

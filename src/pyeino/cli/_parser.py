@@ -144,8 +144,13 @@ def _add_health(commands: _Group) -> None:
 
 def _add_models(commands: _Group) -> None:
     models = _Group(commands.add("models", "the local models"))
-    pull = models.add("pull", "fetch a local model into the cache", "_models:pull")
-    pull.add_argument("name", nargs="?", help="its name (default: the built-in model)")
+    pull = models.add("pull", "fetch a local model into the cache", "_models:pull_model")
+    pull.add_argument(
+        "name",
+        nargs="?",
+        help="its name, or the http(s) address of GGUF weights (default: the built-in model)",
+    )
+    pull.add_argument("--sha256", metavar="HEX", help="the checksum that the file has to have")
     models.add("list", "the local models and whether they are there", "_models:show_list")
     path = models.add("path", "where the file of a local model is", "_models:show_path")
     path.add_argument("name", nargs="?", help="its name (default: the built-in model)")

@@ -1,7 +1,10 @@
 """Protocols of the kinds of component, with the options of a call."""
 
+from pyeino.components._cache import with_cache
 from pyeino.components._chat_template import ChatTemplate
 from pyeino.components._embedder import Embedder, EmbedderOptions
+from pyeino.components._fallback import may_fall_back, with_fallback
+from pyeino.components._limit import CallLimit, with_limit
 from pyeino.components._loading import (
     DocumentSource,
     Loader,
@@ -22,7 +25,9 @@ from pyeino.components._retrieval import (
     Retriever,
     RetrieverOptions,
 )
+from pyeino.components._retry import RetryPolicy, is_transient, with_retry
 from pyeino.components._template_format import TemplateFormat, TextTemplate
+from pyeino.components._timeout import with_timeout
 from pyeino.components._tool import (
     FunctionTool,
     StreamingTool,
@@ -35,6 +40,7 @@ from pyeino.components._tool import (
 )
 
 __all__ = [
+    "CallLimit",
     "ChatModel",
     "ChatTemplate",
     "DocumentSource",
@@ -58,6 +64,7 @@ __all__ = [
     "RerankerOptions",
     "Retriever",
     "RetrieverOptions",
+    "RetryPolicy",
     "StreamingTool",
     "TemplateFormat",
     "TextTemplate",
@@ -66,6 +73,13 @@ __all__ = [
     "Transformer",
     "error_text",
     "errors_to_text",
+    "is_transient",
+    "may_fall_back",
     "tool",
     "tool_call_id",
+    "with_cache",
+    "with_fallback",
+    "with_limit",
+    "with_retry",
+    "with_timeout",
 ]

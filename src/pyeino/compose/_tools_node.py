@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from pyeino.callbacks import Handler, RunInfo
 from pyeino.components import StreamingTool, Tool, ToolOutput, error_text, tool_call_id
 from pyeino.compose._observe import tell_result, tell_start, tell_stream
+from pyeino.compose._spec import type_name_of
 from pyeino.errors import DeclarationError, GraphRunError, with_node
 from pyeino.schema import Message, Role, ToolCall, ToolInfo, ToolResult, concat_message_lists
 from pyeino.streams import Source, Stream, merge
@@ -193,7 +194,9 @@ class _CallSource(Source[ToolOutput]):
             return await self._chunk()
         except StopAsyncIteration:
             self._done = True
-            raise
+            if self._begun:
+                raise
+            return ""  # every call is answered, also by a tool that has nothing to say
         except Exception as error:
             self._done = True
             if self._begun:
@@ -244,7 +247,7 @@ def calls_of(message: Message) -> tuple[ToolCall, ...]:
 
 def tool_run_info(tool: Tool) -> RunInfo:
     """What callbacks are told about a tool."""
-    return RunInfo(name=tool.info.name, type=type(tool).__name__, component="Tool")
+    return RunInfo(name=tool.info.name, type=type_name_of(tool), component="Tool")
 
 
 def _answer(call: ToolCall, output: ToolOutput) -> Message:

@@ -1,5 +1,6 @@
 """Protocols and records of everything that is stored; the implementations live elsewhere."""
 
+from pyeino.stores._cache import Cache
 from pyeino.stores._errors import (
     invalid_argument,
     message_exists,
@@ -31,6 +32,7 @@ from pyeino.stores._repositories import MessageRepository, SessionRepository
 __all__ = [
     "MAX_INTEGER",
     "MAX_PAGE",
+    "Cache",
     "MessageRepository",
     "MessageStatus",
     "MessageUsage",

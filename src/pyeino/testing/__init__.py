@@ -1,12 +1,19 @@
 """Fakes to test applications with, and the suites that implementations have to pass."""
 
-from pyeino.testing._clock import ManualClock
+from pyeino.testing._chat_model import CHAT_MODEL_CHECKS, ChatModelCheck, ChatModelSubject
+from pyeino.testing._clock import run_in_virtual_time
+from pyeino.testing._embedder import HashingEmbedder
+from pyeino.testing._manual_clock import ManualClock
 from pyeino.testing._model import CallState, ScriptedCall, ScriptedChatModel, ScriptedReply
 from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
 
 __all__ = [
+    "CHAT_MODEL_CHECKS",
     "STORE_CHECKS",
     "CallState",
+    "ChatModelCheck",
+    "ChatModelSubject",
+    "HashingEmbedder",
     "ManualClock",
     "ScopeOf",
     "ScriptedCall",
@@ -14,4 +21,5 @@ __all__ = [
     "ScriptedReply",
     "StoreCheck",
     "StoreScope",
+    "run_in_virtual_time",
 ]

@@ -1,60 +1,50 @@
-"""ManualClock: time that a test moves by hand."""
+"""Virtual time: a coroutine that waits for an hour is done at once."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Callable
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-class _ManualTimer:
-    """One call that has been put off."""
+def run_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` in a new event loop whose clock jumps to the next timer when nothing else
+    is left to do, and return its result.
 
-    __slots__ = ("callback",)
+    Sleeps, time-outs and `loop.time()` follow that clock, which starts at 0; nothing is really
+    waited for, so a test may assert exact times. `time.monotonic()` does not follow it. Not for
+    code that waits for another thread, process or socket: the clock would not wait for it.
+    """
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(coroutine)
 
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback: Callable[[], None] | None = callback
 
-    def cancel(self) -> None:
-        self.callback = None
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """The event loop of `run_in_virtual_time`."""
+
+    def __init__(self) -> None:
+        self._virtual = _JumpingSelector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        """Seconds since the loop began, by the clock that jumps."""
+        return self._virtual.now
 
 
-class ManualClock:
-    """A Clock that stands still until `advance` is called; give it as `clock=`."""
+class _JumpingSelector(selectors.SelectSelector):
+    """A selector that goes on in time instead of waiting."""
 
-    def __init__(self, now: float = 1_000.0) -> None:
-        self._now = now
-        self._order = itertools.count()
-        self._timers: list[tuple[float, int, _ManualTimer]] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
 
-    def monotonic(self) -> float:
-        """The moment at which the clock stands, in seconds."""
-        return self._now
-
-    def call_later(self, delay: float, callback: Callable[[], None]) -> _ManualTimer:
-        """Put `callback` off until the clock was advanced by `delay` seconds."""
-        timer = _ManualTimer(callback)
-        heapq.heappush(self._timers, (self._now + max(0.0, delay), next(self._order), timer))
-        return timer
-
-    @property
-    def pending(self) -> int:
-        """How many calls are put off."""
-        return sum(timer.callback is not None for _, _, timer in self._timers)
-
-    @property
-    def next_due(self) -> float | None:
-        """Seconds until the next call that is put off; None when there is none."""
-        due = [moment for moment, _, timer in self._timers if timer.callback is not None]
-        return min(due) - self._now if due else None
-
-    def advance(self, seconds: float) -> None:
-        """Move on by `seconds`, making each call that falls due at its own moment."""
-        until = self._now + seconds
-        while self._timers and self._timers[0][0] <= until:
-            due, _, timer = heapq.heappop(self._timers)
-            self._now = max(self._now, due)
-            callback, timer.callback = timer.callback, None
-            if callback is not None:
-                callback()
-        self._now = until
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(0)
+        if not ready:
+            self.now += timeout
+        return ready

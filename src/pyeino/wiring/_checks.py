@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._problem import SettingProblem
-from pyeino.wiring._tree import LOCAL_MODEL, SQLITE_PREFIX, Settings
+from pyeino.wiring._tree import LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
 
 # Key or section → what to do instead. A value other than the default is refused, because to
 # take it and do nothing would be a lie.
@@ -22,6 +23,8 @@ NOT_IN_THIS_VERSION = {
     "queue.": "Remove it: work runs in the process that serves",
     "storage.": "Remove it: files are not stored",
 }
+# Tokens of one slot; the engine gives them in such steps.
+_LEAST_CONTEXT = 256
 # The guide's own words for its checks.
 GUIDE_WORDS = {
     "llm.max_tokens": "LLM max tokens must be positive",
@@ -90,17 +93,48 @@ def _check_database(settings: Settings) -> Iterator[SettingProblem]:
 
 
 def _check_model(settings: Settings) -> Iterator[SettingProblem]:
+    if settings.llm.provider == "local":
+        yield from _check_local(settings)
+    else:
+        yield from _check_openai(settings)
+
+
+def _check_local(settings: Settings) -> Iterator[SettingProblem]:
+    for path in ("llm.api_key", "llm.base_url"):
+        if value_at(settings, path):
+            yield problem_at(
+                settings,
+                path,
+                "the local model takes none",
+                remedy="Set llm.provider: openai to use an OpenAI-compatible endpoint",
+            )
+    if settings.llm.retry_count != all_keys()["llm.retry_count"].default:
+        yield problem_at(
+            settings,
+            "llm.retry_count",
+            "a call of the local model is never repeated",
+            remedy="Remove it: a failure on this machine is not a passing one",
+        )
+    local = settings.llm.local
+    if local.context // local.slots < _LEAST_CONTEXT:
+        yield problem_at(
+            settings,
+            "llm.local.context",
+            f"{local.slots} slots share it, which leaves each less than {_LEAST_CONTEXT} tokens",
+            remedy=f"At least {local.slots * _LEAST_CONTEXT}, or fewer slots",
+        )
+
+
+def _check_openai(settings: Settings) -> Iterator[SettingProblem]:
     llm = settings.llm
-    if llm.provider == "local":
-        for path in ("llm.api_key", "llm.base_url"):
-            if value_at(settings, path):
-                yield problem_at(
-                    settings,
-                    path,
-                    "the local model takes none",
-                    remedy="Set llm.provider: openai to use an OpenAI-compatible endpoint",
-                )
-        return
+    for path, key in all_keys().items():
+        if path.startswith("llm.local.") and value_at(settings, path) != key.default:
+            yield problem_at(
+                settings,
+                path,
+                f"the provider {llm.provider} has no use for it",
+                remedy="Remove it, or set llm.provider: local",
+            )
     if llm.model == LOCAL_MODEL:
         yield problem_at(
             settings,
@@ -108,7 +142,7 @@ def _check_model(settings: Settings) -> Iterator[SettingProblem]:
             f"the provider {llm.provider} needs the name of one of its models",
             remedy="Set llm.model (PYEINO_LLM__MODEL)",
         )
-    if not llm.api_key and not llm.base_url:
+    if not llm.api_key and llm.base_url.rstrip("/") in ("", OPENAI_URL):
         yield problem_at(
             settings,
             "llm.api_key",
@@ -116,13 +150,21 @@ def _check_model(settings: Settings) -> Iterator[SettingProblem]:
             remedy="Set llm.api_key (PYEINO_LLM__API_KEY, or PYEINO_LLM__API_KEY_FILE for a file); "
             "an endpoint of your own (llm.base_url) may need none",
         )
-    if llm.base_url and not llm.base_url.startswith(("http://", "https://")):
+    if llm.base_url and not _is_http_url(llm.base_url):
         yield problem_at(
             settings,
             "llm.base_url",
             "expected a URL that begins with http:// or https://",
-            remedy="For example https://api.openai.com/v1",
+            remedy=f"For example {OPENAI_URL}",
         )
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _check_exposure(settings: Settings) -> Iterator[SettingProblem]:

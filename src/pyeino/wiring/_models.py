@@ -1,13 +1,15 @@
-"""The chat model that the settings name."""
+"""The chat model that the settings name. Each provider is imported only when it is used."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from pyeino.components import ChatModel, ModelInfo
+from pyeino.components import ChatModel, ModelInfo, ModelOptions
 from pyeino.monitoring import Metrics
-from pyeino.wiring._tree import Settings
+from pyeino.wiring._configured import ConfiguredModel
+from pyeino.wiring._tree import OPENAI_URL, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,5 +21,59 @@ class OpenModel:
 
 
 async def open_model(settings: Settings, stack: AsyncExitStack, *, metrics: Metrics) -> OpenModel:
-    """The model of `settings.llm`, closed by `stack`."""
-    raise NotImplementedError
+    """The model of `settings.llm`, closed by `stack`; the weights of a local one have to be there.
+
+    Raises NotFoundError MODEL_NOT_PULLED, ExternalError MODEL_LOAD_FAILED, or
+    MissingDependencyError when the provider's extra is not installed.
+    """
+    if settings.llm.provider == "local":
+        return await _open_local(settings, stack, metrics)
+    return await _open_openai(settings, stack)
+
+
+async def _open_local(settings: Settings, stack: AsyncExitStack, metrics: Metrics) -> OpenModel:
+    from pyeino.integrations.llamacpp import LlamaCppModel, model_path
+
+    llm, local = settings.llm, settings.llm.local
+    path = await asyncio.to_thread(model_path, llm.model)
+    model = await stack.enter_async_context(
+        await LlamaCppModel.load(
+            path,
+            name=llm.model,
+            slots=local.slots,
+            context=local.context,
+            threads=local.threads,
+            max_queue=local.max_queue,
+            queue_timeout=local.queue_timeout,
+        )
+    )
+    metrics.watch_queue("model", lambda: model.queue_length)
+    metrics.watch_queue("model_active", lambda: model.active)
+    configured = ConfiguredModel(
+        model, defaults=default_options(settings), stall_timeout=llm.timeout
+    )
+    return OpenModel(model=configured, info=model.info)
+
+
+async def _open_openai(settings: Settings, stack: AsyncExitStack) -> OpenModel:
+    from pyeino.integrations.openai import Endpoint, OpenAIChatModel, RetryPolicy
+
+    llm = settings.llm
+    endpoint = await stack.enter_async_context(
+        Endpoint(
+            llm.base_url or OPENAI_URL,
+            api_key=llm.api_key,
+            timeout=llm.timeout,
+            retry=RetryPolicy(max_retries=llm.retry_count),
+        )
+    )
+    model = OpenAIChatModel(llm.model, endpoint=endpoint, defaults=default_options(settings))
+    return OpenModel(model=model, info=model.info)
+
+
+def default_options(settings: Settings) -> ModelOptions:
+    """The options of every call that a request does not set itself."""
+    llm = settings.llm
+    return ModelOptions(
+        max_tokens=llm.max_tokens, temperature=llm.temperature, extra=dict(llm.extra)
+    )

@@ -18,8 +18,10 @@ OWN_NAMES = {
     "REDIS_URL": "redis.url",
     "PORT": "server.port",
 }
-# Variables with our prefix that are no settings: they belong to the command line and the tests.
-_OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "PYEINO_TIER", "PYEINO_SEED", "PYEINO_REQUIRE"})
+# Variables with our prefix that are no settings: where things lie, and how the tests run.
+_OTHER_VARIABLES = frozenset(
+    {CONFIG_VARIABLE, "PYEINO_MODELS_DIR", "PYEINO_TIER", "PYEINO_SEED", "PYEINO_REQUIRE"}
+)
 _MAX_SECRET = 65_536
 
 

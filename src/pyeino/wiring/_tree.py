@@ -14,7 +14,10 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from pyeino.monitoring import mask_fields
+
 LOCAL_MODEL = "smollm2-135m-instruct"
+OPENAI_URL = "https://api.openai.com/v1"
 SQLITE_PREFIX = "sqlite:///"
 
 DURATION = "duration"
@@ -30,6 +33,12 @@ Secret = Annotated[str, Meta(extra={"kind": SECRET})]
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True):
     """One section of the tree."""
+
+    def __repr__(self) -> str:
+        """Without secrets: a section may end up in a traceback."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown = ", ".join(f"{name}={value!r}" for name, value in mask_fields(values).items())
+        return f"{type(self).__name__}({shown})"
 
 
 class ServerSettings(_Section, frozen=True, kw_only=True):
@@ -61,6 +70,16 @@ class RedisSettings(_Section, frozen=True, kw_only=True):
     url: Secret = ""
 
 
+class LocalModelSettings(_Section, frozen=True, kw_only=True):
+    """How the model on this machine runs."""
+
+    slots: Annotated[int, Meta(ge=1, le=64)] = 4
+    context: Annotated[int, Meta(ge=256, le=1_048_576)] = 8192
+    threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    max_queue: Annotated[int, Meta(ge=0, le=100_000)] = 32
+    queue_timeout: Duration = 60.0
+
+
 class LLMSettings(_Section, frozen=True, kw_only=True):
     """Which model answers, and how it is asked."""
 
@@ -69,10 +88,11 @@ class LLMSettings(_Section, frozen=True, kw_only=True):
     api_key: Secret = ""
     base_url: str = ""
     max_tokens: Positive = 4096
-    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.7
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.7
     timeout: Duration = 60.0
     retry_count: Annotated[int, Meta(ge=0, le=20)] = 3
     system_prompt: str = ""
+    local: LocalModelSettings = LocalModelSettings()
     extra: dict[str, Any] = {}
 
 

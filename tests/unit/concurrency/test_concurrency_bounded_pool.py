@@ -180,7 +180,7 @@ class _PoolMachine(RuleBasedStateMachine):
         async def steps() -> None:
             if callable(action):
                 action()
-            for _ in range(6):
+            for _ in range(25):  # dispose of one, hand its place on, make another: for each user
                 await asyncio.sleep(0)
 
         self.runner.run(steps())

@@ -63,12 +63,18 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "limits.timeout": ("10s", 10.0),
     "limits.active_runs": ("11", 11),
     "llm.system_prompt": ("be brief", "be brief"),
+    "llm.local.slots": ("2", 2),
+    "llm.local.context": ("4096", 4096),
+    "llm.local.threads": ("3", 3),
+    "llm.local.max_queue": ("4", 4),
+    "llm.local.queue_timeout": ("5s", 5.0),
 }
 _COMPANIONS: dict[str, dict[str, str]] = {
     "llm.provider": {"llm.model": "m", "llm.api_key": "k"},
     "llm.model": {"llm.provider": "openai", "llm.api_key": "k"},
     "llm.api_key": {"llm.provider": "openai", "llm.model": "m"},
     "llm.base_url": {"llm.provider": "openai", "llm.model": "m"},
+    "llm.retry_count": {"llm.provider": "openai", "llm.model": "m", "llm.api_key": "k"},
 }
 _REFUSED = [path for path in all_keys() if path.startswith(tuple(NOT_IN_THIS_VERSION))]
 
@@ -316,6 +322,18 @@ def test_g15_a_key_is_asked_only_of_providers_that_need_one() -> None:
     assert set(_problems(error)) == {"llm.provider"}  # and nothing that only follows from it
 
 
+def test_what_only_the_other_provider_uses_is_refused() -> None:
+    openai = {"llm.provider": "openai", "llm.model": "m", "llm.api_key": "k"}
+    with pytest.raises(SettingsError, match=r"llm\.local\.slots = 2 .* has no use for it"):
+        load_settings(env={}, overrides={**openai, "llm.local.slots": "2"})
+    with pytest.raises(SettingsError, match="never repeated"):
+        load_settings(env={}, overrides={"llm.retry_count": "0"})
+    with pytest.raises(SettingsError, match="At least 16384, or fewer slots"):
+        load_settings(env={}, overrides={"llm.local.slots": "64"})
+    with pytest.raises(SettingsError, match="http:// or https://"):
+        load_settings(env={}, overrides={**openai, "llm.base_url": "localhost:11434"})
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
 def test_a_public_host_without_auth_is_refused_unless_named(host: str) -> None:
     with pytest.raises(SettingsError, match=r"server\.allow_public_without_auth: true"):
@@ -377,6 +395,19 @@ def test_no_secret_stands_in_any_message(secret: str) -> None:
     with pytest.raises(SettingsError) as error:
         load_settings(env={}, overrides=secrets)
     assert secret not in str(error.value)
+
+
+def test_no_secret_stands_in_the_repr_of_settings() -> None:
+    settings = load_settings(
+        env={},
+        overrides={
+            "llm.provider": "openai",
+            "llm.model": "m",
+            "llm.api_key": "very-secret-key",
+        },
+    )
+    assert "very-secret-key" not in repr(settings)
+    assert "model='m'" in repr(settings)
 
 
 def test_keys_say_what_they_expect() -> None:

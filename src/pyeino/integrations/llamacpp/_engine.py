@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import secrets
 import shutil
@@ -11,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyeino.errors import ExternalError, MissingDependencyError, NotFoundError
 
@@ -156,6 +155,7 @@ def _socket_parent() -> str | None:
 
 def _load_library() -> Any:
     try:
-        return importlib.import_module("xllamacpp")
+        import xllamacpp  # type: ignore[import-untyped, unused-ignore]
     except ImportError as error:
         raise MissingDependencyError("xllamacpp", extra="local") from error
+    return cast(Any, xllamacpp)

@@ -33,6 +33,7 @@ class Generation:
         self._chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
         self._cancelled = threading.Event()
         self._on_end = on_end
+        self._over: asyncio.Future[None] = self._loop.create_future()  # after on_end
         self._future = self._loop.run_in_executor(pool, engine.chat, request, self._take)
         self._future.add_done_callback(self._ended)
 
@@ -51,7 +52,7 @@ class Generation:
     async def stop(self) -> None:
         """Cancel and wait until the slot is free, even if the waiter itself is cancelled."""
         self.cancel()
-        await settle(self._future)
+        await settle(self._over)
 
     def _take(self, chunk: Chunk) -> bool:  # in the engine's thread
         if self._cancelled.is_set():
@@ -69,6 +70,7 @@ class Generation:
             future.exception()  # marks it as seen; next_chunk raises it
         self._on_end(self)
         self._chunks.put_nowait(None)
+        self._over.set_result(None)
 
 
 async def settle(future: asyncio.Future[T]) -> None:

@@ -39,7 +39,7 @@ class LlamaCppModel:
     """
 
     def __init__(
-        self, engine: Engine, gate: SlotGate, pool: ThreadPoolExecutor, info: ModelInfo
+        self, engine: Engine, *, gate: SlotGate, pool: ThreadPoolExecutor, info: ModelInfo
     ) -> None:
         """Internal; use `load`."""
         self._engine = engine
@@ -91,7 +91,8 @@ class LlamaCppModel:
             await _end_pool(pool)
             raise
         gate = SlotGate(slots, max_queue=max_queue, queue_timeout=queue_timeout)
-        return cls(engine, gate, pool, _describe(name, engine.context_per_slot))
+        info = _describe(name, engine.context_per_slot)
+        return cls(engine, gate=gate, pool=pool, info=info)
 
     @property
     def info(self) -> ModelInfo:

@@ -7,28 +7,35 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from pyeino.errors import AppError, ExternalError, InternalError
+from pyeino.errors import ExternalError, InternalError
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes there will be, None when unknown."""
 
 _BLOCK = 1024 * 1024
+_POLL_SECONDS = 0.1
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
-def locked(target: Path) -> Generator[None]:
-    """Hold the lock of `target`, waiting for whoever has it: threads and processes alike."""
+def locked(target: Path, *, while_waiting: Callable[[], None]) -> Generator[None]:
+    """Hold the lock of `target`; while somebody else has it, thread or process, wait for it.
+
+    `while_waiting` is called now and then, and ends the wait when it raises.
+    """
     with folder_errors(target.parent, needed=None):
         target.parent.mkdir(parents=True, exist_ok=True)
         file = (target.parent / f".{target.name}.lock").open("a+b")
     with file:
-        _lock(file)
+        while not _try_lock(file):
+            while_waiting()
+            time.sleep(_POLL_SECONDS)
         try:
             yield
         finally:
@@ -37,17 +44,14 @@ def locked(target: Path) -> Generator[None]:
 
 if sys.platform == "win32":
     import msvcrt
-    import time
 
-    def _lock(file: IO[bytes]) -> None:
-        while True:
-            try:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
 
     def _unlock(file: IO[bytes]) -> None:
         file.seek(0)
@@ -56,8 +60,12 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _unlock(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
@@ -69,8 +77,6 @@ def folder_errors(folder: Path, *, needed: int | None) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, AppError):
-            raise
         if error.errno in _OUT_OF_SPACE:
             raise disk_full(folder, needed, cause=error) from error
         raise InternalError(

@@ -97,7 +97,7 @@ def pull(
     wanted = weights.sha256 if weights is not None and sha256 is None else _checksum(sha256)
     report = on_progress or _ignore
     target = _target(models_folder(), name_or_url if weights else _name_of(name_or_url))
-    with locked(target):
+    with locked(target, while_waiting=lambda: report(0, None)):
         if target.is_file() and (wanted is None or digest(target) == wanted):
             return target
         part = target.with_name(target.name + ".part")

@@ -100,8 +100,8 @@ def _turn(message: Message, where: str) -> dict[str, Any]:
 
 def _text(message: Message, where: str) -> str:
     """The text of a message, in which nothing can be taken for a control token of a template."""
-    content: object = message.content  # records are not checked when they are made in Python
-    if not isinstance(content, str):
+    content = message.content
+    if not _is_string(content):  # records are not checked when they are made in Python
         raise _invalid_message(
             f"{where} has content of type {type(content).__name__}; expected a string"
         )
@@ -160,13 +160,13 @@ def _settings(options: ModelOptions) -> dict[str, Any]:
 
 
 def _stops(stop: Sequence[str]) -> list[str]:
-    if len(stop) > MAX_STOPS or not all(_is_text(item) for item in stop):
+    if len(stop) > MAX_STOPS or not all(_is_string(item) and item for item in stop):
         raise _invalid_option("stop", f"found {len(stop)}", f"1 to {MAX_STOPS} non-empty strings")
     return list(stop)
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _check_json(value: Any, name: str, *, limit: int | None) -> int:

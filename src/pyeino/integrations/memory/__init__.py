@@ -1,5 +1,6 @@
 """Stores in this process: nothing outlives it."""
 
+from pyeino.integrations.memory._cache import MemoryCache
 from pyeino.integrations.memory._repositories import (
     MemoryDatabase,
     MemoryMessageRepository,
@@ -7,4 +8,10 @@ from pyeino.integrations.memory._repositories import (
     MemorySessionRepository,
 )
 
-__all__ = ["MemoryDatabase", "MemoryMessageRepository", "MemoryScope", "MemorySessionRepository"]
+__all__ = [
+    "MemoryCache",
+    "MemoryDatabase",
+    "MemoryMessageRepository",
+    "MemoryScope",
+    "MemorySessionRepository",
+]

@@ -7,10 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from pyeino.components import EmbedderOptions
-from pyeino.errors import DeclarationError
-from pyeino.integrations.openai._errors import ProviderError, failed
+from pyeino.errors import AppError, DeclarationError
+from pyeino.integrations.openai._errors import (
+    ProviderError,
+    as_text,
+    describe,
+    error_object,
+    error_of_status,
+    failed,
+    status_of,
+)
 from pyeino.integrations.openai._http import Endpoint
-from pyeino.integrations.openai._response import EmbeddingAnswer
+from pyeino.integrations.openai._request import encoded
+from pyeino.integrations.openai._response import EmbeddingAnswer, EmbeddingRow
 
 _answers = msgspec.json.Decoder(EmbeddingAnswer)
 
@@ -57,14 +66,27 @@ class OpenAIEmbedder:
         }
         if self._dimension is not None:
             body["dimensions"] = self._dimension
-        raw = await self._endpoint.post("/embeddings", msgspec.json.encode(body), model=model)
+        raw = await self._endpoint.post("/embeddings", encoded(body), model=model)
         try:
-            rows = sorted(_answers.decode(raw).data, key=lambda row: row.index)
-        except msgspec.DecodeError as cause:
-            text = raw.decode("utf-8", "replace")
-            found = ProviderError(f"not an embedding answer: {cause}", body=text)
-            raise failed("The provider's answer cannot be read", found) from cause
-        if [row.index for row in rows] != list(range(len(texts))):
-            found = ProviderError(f"{len(texts)} texts gave the rows {[row.index for row in rows]}")
-            raise failed("The provider's answer does not match the texts", found)
-        return [row.embedding for row in rows]
+            answer = _answers.decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable(f"not an embedding answer: {describe(error)}", raw) from None
+        if answer.error:
+            told, shown = error_object(answer.error), self._endpoint.hide(as_text(raw))
+            raise error_of_status(status_of(told), told, model=model, headers={}, shown=shown)
+        return self._in_order(answer.data or [], len(texts))
+
+    def _in_order(self, rows: list[EmbeddingRow], count: int) -> list[list[float]]:
+        places = [place if row.index is None else row.index for place, row in enumerate(rows)]
+        if sorted(places) != list(range(count)):
+            found = ProviderError(f"{count} texts gave the rows {places[: count + 1]}")
+            raise failed("The model provider's answer does not match the texts", found)
+        vectors = dict(zip(places, (row.embedding for row in rows), strict=True))
+        if len({len(vector) for vector in vectors.values()}) > 1 or not all(vectors.values()):
+            found = ProviderError("the vectors are empty or differ in length")
+            raise failed("The model provider's answer cannot be used", found)
+        return [vectors[place] for place in range(count)]
+
+    def _unreadable(self, reason: str, raw: bytes) -> AppError:
+        found = ProviderError(reason, body=self._endpoint.hide(as_text(raw)))
+        return failed("The model provider's answer cannot be read", found)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -18,35 +19,46 @@ from pyeino.errors import (
 from pyeino.integrations.openai._retry import retry_after
 
 _LONGEST = 2_000
+_TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_CONTEXT = re.compile(r"maximum context length is (\d{1,9})|context size \((\d{1,9}) tokens\)")
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "invalid_request_error": 400,
+    "model_not_found": 404,
+}
 
 
 class ProviderError(PyeinoError):
-    """What the provider answered, as the cause of what the caller is told: for logs only."""
+    """What the provider answered, as the cause of what the caller is told: for logs only.
+
+    `body` is its text without the secrets of the endpoint, cut to 2,000 characters; `status` is
+    the HTTP status, None when there was none.
+    """
 
     default_code = "PROVIDER_ERROR"
 
     def __init__(self, message: str, *, status: int | None = None, body: str = "") -> None:
-        shown = body if len(body) <= _LONGEST else f"{body[:_LONGEST]}… ({len(body)} characters)"
+        shown = body if len(body) <= _LONGEST else f"{body[:_LONGEST]}…"
         super().__init__(message, found=shown or None)
         self.status = status
         self.body = shown
 
 
 def error_of_status(
-    status: int, body: bytes, headers: Mapping[str, str], *, model: str
+    status: int, told: Mapping[str, Any], *, model: str, headers: Mapping[str, str], shown: str
 ) -> AppError:
-    """The typed error for an answer that is not a success."""
-    told = _told(body)
-    cause = ProviderError(
-        f"the provider answered {status}", status=status, body=body.decode("utf-8", "replace")
-    )
-    if told.get("code") == "context_length_exceeded":
-        return ValidationError(
-            "CONTEXT_LENGTH_EXCEEDED",
-            "The prompt is longer than the model's context",
-            metadata={"model": model},
-            cause=cause,
-        )
+    """The typed error for an answer that is not a success.
+
+    `told` is its error object (see `told_of`), `shown` its text, fit for a log.
+    """
+    cause = ProviderError(f"the provider answered {status}", status=status, body=shown)
+    if status < 500 and _is_too_long(told):
+        metadata = {"model": model, **_sizes(told)}
+        message = "The prompt is longer than the model's context"
+        return ValidationError("CONTEXT_LENGTH_EXCEEDED", message, metadata=metadata, cause=cause)
     if status in (401, 403):
         return ExternalError(
             "PROVIDER_REFUSED_KEY", "The model provider refused the API key", cause=cause
@@ -69,12 +81,16 @@ def error_of_status(
     if status in (408, 504):
         return timed_out(cause)
     if status in (400, 413, 422):
+        param = told.get("param")
+        field = {"field": param} if isinstance(param, str) and param else {}
         return ExternalError(
             "PROVIDER_REFUSED_REQUEST",
             f"The model provider refused the request ({status})",
-            metadata={"model": model, **_field(told)},
+            metadata={"model": model, **field},
             cause=cause,
         )
+    if 300 <= status < 400:
+        return failed(f"The model provider redirects ({status}), which is not followed", cause)
     return failed(f"The model provider failed ({status})", cause)
 
 
@@ -90,16 +106,59 @@ def timed_out(cause: BaseException) -> InternalError:
     )
 
 
-def _told(body: bytes) -> dict[str, Any]:
-    """The `error` object of an answer; {} when there is none."""
+def told_of(body: bytes) -> Mapping[str, Any]:
+    """The error object of an answer's body; {} when there is none."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
-    error: Any = answer.get("error") if isinstance(answer, dict) else None
-    return error if isinstance(error, dict) else {}
+    return error_object(_mapping(answer).get("error", answer))
 
 
-def _field(told: Mapping[str, Any]) -> dict[str, str]:
-    param = told.get("param")
-    return {"field": param} if isinstance(param, str) and param else {}
+def error_object(error: object) -> Mapping[str, Any]:
+    """`error` as a mapping: itself, or {"message": …} where a provider sends a text alone."""
+    return {"message": error} if isinstance(error, str) else _mapping(error)
+
+
+def status_of(told: Mapping[str, Any]) -> int:
+    """The HTTP status that an error inside a 200 answer stands for; 500 when it does not say."""
+    code = told.get("code")
+    if isinstance(code, int):
+        return code if 400 <= code < 600 else 500
+    if _is_too_long(told):
+        return 400
+    by_code = _STATUS_OF_CODE.get(str(code))
+    return by_code or _STATUS_OF_CODE.get(str(told.get("type"))) or 500
+
+
+def as_text(raw: str | bytes) -> str:
+    """What a provider sent, as text to show: not decoded further than a log has room for."""
+    return raw if isinstance(raw, str) else raw[:65_536].decode("utf-8", "replace")
+
+
+def describe(error: BaseException) -> str:
+    """What is wrong with an answer, without what it says."""
+    return "bad UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _is_too_long(told: Mapping[str, Any]) -> bool:
+    """Whether an error says, in one of the forms in use, that the prompt does not fit."""
+    if str(told.get("code")) in _TOO_LONG or str(told.get("type")) in _TOO_LONG:
+        return True
+    return "maximum context length" in str(told.get("message", ""))
+
+
+def _sizes(told: Mapping[str, Any]) -> dict[str, int]:
+    """prompt_tokens and context_length, as far as the provider names them."""
+    sizes: dict[str, int] = {}
+    if isinstance(prompt := told.get("n_prompt_tokens"), int):
+        sizes["prompt_tokens"] = prompt
+    if isinstance(context := told.get("n_ctx"), int):
+        sizes["context_length"] = context
+    elif found := _CONTEXT.search(str(told.get("message", ""))[:_LONGEST]):
+        sizes["context_length"] = int(found[1] or found[2])
+    return sizes

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import math
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
-from pyeino.errors import AppError, DeclarationError, ExternalError, MissingDependencyError
-from pyeino.integrations.openai._errors import ProviderError, error_of_status, failed, timed_out
+from pyeino.errors import AppError, InternalError, MissingDependencyError
+from pyeino.integrations.openai._address import (
+    checked_headers,
+    checked_positive,
+    checked_url,
+    hider,
+)
+from pyeino.integrations.openai._errors import (
+    ProviderError,
+    error_of_status,
+    failed,
+    timed_out,
+    told_of,
+)
 from pyeino.integrations.openai._retry import RetryPolicy, may_retry
 from pyeino.wire import SSEDecoder, SSEError, SSEEvent
 
@@ -20,19 +32,27 @@ except ImportError as missing:
     raise MissingDependencyError("aiohttp", extra="openai") from missing
 
 OPENAI_URL = "https://api.openai.com/v1"
+DONE = "[DONE]"
 _MAX_BODY = 64 * 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
-_READ = 64 * 1024
+_LINGER = 0.5  # seconds for the end of an answer to follow its [DONE]
+_ERROR_PATIENCE = 5.0  # seconds for the body of an error
+_LOOK = 1.0  # seconds between two looks at a connection that is silent
+_FAULTS = (TimeoutError, aiohttp.ClientError, OSError)
+_LASTING = (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch)
 
 
 class Endpoint:
     """An OpenAI-compatible endpoint.
 
     `base_url` is what comes before `/chat/completions`; `api_key` goes out as a bearer token and is
-    never shown; `headers` go out with every call. `timeout` is in seconds: a whole answer has to
-    be there within it, a streamed one may not stall for longer. Redirects are not followed and no
-    proxy is taken from the environment, so the key goes nowhere else. Whoever makes the endpoint
-    closes it (`async with`, or `aclose`).
+    never shown; `headers` go out with every call and win over our own. `timeout` is in seconds and
+    for one try: a whole answer has to be there within it, a streamed one may not stay silent for
+    longer, neither before its first event nor between two. A bound on the whole is the caller's
+    (`asyncio.timeout`): a cancel closes the connection wherever it arrives. Redirects are not
+    followed and no proxy is taken from the environment, so the key goes nowhere else. More calls
+    than `max_connections` wait for one another. Whoever makes the endpoint closes it (`async
+    with`, or `aclose`).
     """
 
     def __init__(
@@ -46,24 +66,21 @@ class Endpoint:
         max_connections: int = 100,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """Opens nothing yet. Raises DeclarationError for a URL that is not http or https."""
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise DeclarationError(
-                "the base URL of a provider cannot be used",
-                expected="an http:// or https:// URL such as http://localhost:11434/v1",
-                found=repr(base_url),
-            )
-        self.base_url = base_url.rstrip("/")
+        """Opens nothing yet. Raises DeclarationError for a URL, key or number of no use."""
+        checked_positive(
+            timeout=timeout, connect_timeout=connect_timeout, max_connections=max_connections
+        )
+        self.base_url = checked_url(base_url)
         self.retry = retry or RetryPolicy()
+        self.hide = hider(api_key, headers)
+        self._headers = checked_headers(api_key, headers)
         self._timeout = timeout
         self._connect_timeout = connect_timeout
-        self._max_connections = max_connections
-        self._headers = {"content-type": "application/json", **(headers or {})}
-        if api_key:
-            self._headers["authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
-        self._closed = False
+        # aiohttp's own limit cancels those who wait for a connection when the session is closed
+        self._places = asyncio.Semaphore(max_connections)
+        self._answers: set[aiohttp.ClientResponse] = set()
+        self._closed = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
@@ -81,7 +98,9 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Close every connection; calls under way fail. Closing again does nothing."""
-        self._closed = True
+        self._closed.set()
+        for response in tuple(self._answers):
+            response.close()  # tells its reader, which closing the session does not
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -90,26 +109,27 @@ class Endpoint:
         """POST `body` and give the whole answer; retried as the policy says.
 
         Raises the typed errors of `error_of_status`, ExternalError MODEL_FAILED when the provider
-        cannot be reached or breaks off, InternalError TIMEOUT (504).
+        cannot be reached or breaks off, InternalError TIMEOUT (504), MODEL_CLOSED (503).
         """
         attempt = 0
         while True:
             try:
                 async with asyncio.timeout(self._timeout), self._call(path, body) as response:
                     if response.status == 200:
-                        return await _read(response, _MAX_BODY)
+                        return await self._whole(response)
                     error, delay = await self._refused(response, attempt, model)
-            except (TimeoutError, aiohttp.ClientError, OSError) as cause:
-                error, delay = _broken(cause), self.retry.delay(attempt, {})
-            if delay is None:
-                raise error
-            await asyncio.sleep(delay)
+            except _FAULTS as fault:
+                error, delay = self._broken(fault, attempt)
+            await self._pause(error, delay)
             attempt += 1
 
-    async def post_stream(self, path: str, body: bytes, *, model: str) -> AsyncIterator[SSEEvent]:
-        """POST `body` and give the events of the answer; closing it closes the connection.
+    async def post_stream(
+        self, path: str, body: bytes, *, model: str
+    ) -> AsyncGenerator[list[SSEEvent], None]:
+        """POST `body` and give the events of the answer, as many at a time as have arrived.
 
-        Retried only as long as no event has been given.
+        Retried only as long as no event has been given; the errors are those of `post`. Closing
+        it closes the connection, unless the answer is over.
         """
         attempt = 0
         while True:
@@ -117,96 +137,171 @@ class Endpoint:
             try:
                 async with self._call(path, body) as response:
                     if response.status == 200:
-                        async for event in self._events(response):
+                        await self._check_kind(response)
+                        decoder = SSEDecoder()
+                        while chunk := await _next_bytes(response, self._timeout):
+                            events = self._decode(decoder, chunk)
+                            if not events:
+                                continue
                             begun = True
-                            yield event
+                            yield events
+                            if any(event.data == DONE for event in events):
+                                await _finish(response)
+                                return
                         return
                     error, delay = await self._refused(response, attempt, model)
-            except (TimeoutError, aiohttp.ClientError, OSError) as cause:
-                error = _broken(cause)
-                delay = None if begun else self.retry.delay(attempt, {})
-            if delay is None:
-                raise error
-            await asyncio.sleep(delay)
+            except _FAULTS as fault:
+                error, delay = self._broken(fault, attempt)
+            await self._pause(error, None if begun else delay)
             attempt += 1
 
     @asynccontextmanager
-    async def _call(self, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        response = await self._open().post(
-            self.base_url + path, data=body, headers=self._headers, allow_redirects=False
-        )
-        finished = False
+    async def _call(self, path: str, body: bytes) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        async with asyncio.timeout(self._timeout):
+            await self._places.acquire()
         try:
-            yield response
-            finished = response.content.at_eof()
+            async with asyncio.timeout(self._timeout):
+                response = await self._open().post(
+                    self.base_url + path, data=body, headers=self._headers, allow_redirects=False
+                )
+            self._answers.add(response)
+            try:
+                yield response
+            finally:
+                self._answers.discard(response)
+                if response.content.at_eof():
+                    response.release()
+                else:  # a connection with an unread answer cannot be used again
+                    response.close()
         finally:
-            # a connection with an unread answer cannot be used again
-            response.release() if finished else response.close()
+            self._places.release()
 
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[SSEEvent]:
-        kind = response.headers.get("content-type", "")
-        if not kind.startswith("text/event-stream"):
-            raise failed(
-                "The model provider did not stream",
-                ProviderError(
-                    f"expected text/event-stream, found {kind!r}",
-                    status=response.status,
-                    body=(await _read(response, _MAX_ERROR_BODY)).decode("utf-8", "replace"),
-                ),
+    def _open(self) -> aiohttp.ClientSession:
+        if self._closed.is_set():
+            raise _closed_error()
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                # the other bounds are ours: see `_call` and `_next_bytes`
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
-        decoder = SSEDecoder()
+        return self._session
+
+    async def _pause(self, error: AppError, delay: float | None) -> None:
+        """Wait before the next try, or raise `error` when there is none to come."""
+        if self._closed.is_set():
+            raise _closed_error() from error
+        if delay is None:
+            raise error
         try:
-            while chunk := await response.content.read(_READ):
-                for event in decoder.feed(chunk):
-                    yield event
+            async with asyncio.timeout(delay):
+                await self._closed.wait()
+        except TimeoutError:
+            return
+        raise _closed_error() from error
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while chunk := await _next_bytes(response, self._timeout):
+            size += len(chunk)
+            if size > _MAX_BODY:
+                cause = ProviderError(f"the answer is longer than {_MAX_BODY} bytes", status=200)
+                raise failed("The model provider's answer is too large", cause)
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def _check_kind(self, response: aiohttp.ClientResponse) -> None:
+        kind = response.headers.get("content-type", "")
+        if not kind.lower().startswith("text/event-stream"):
+            text = (await self._start_of(response)).decode("utf-8", "replace")
+            cause = ProviderError(
+                f"expected text/event-stream, found {kind!r}", status=200, body=self.hide(text)
+            )
+            raise failed("The model provider did not stream", cause)
+
+    def _decode(self, decoder: SSEDecoder, chunk: bytes) -> list[SSEEvent]:
+        try:
+            return decoder.feed(chunk)
         except SSEError as cause:
             raise failed("The model provider's stream cannot be read", cause) from cause
 
     async def _refused(
         self, response: aiohttp.ClientResponse, attempt: int, model: str
     ) -> tuple[AppError, float | None]:
-        body = await _read(response, _MAX_ERROR_BODY)
+        """The error of an answer that is no success, and how long to wait before another try."""
+        body = await self._start_of(response)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        error = error_of_status(response.status, body, headers, model=model)
-        if not may_retry(response.status, headers):
+        told = told_of(body)
+        shown = self.hide(body.decode("utf-8", "replace"))
+        error = error_of_status(response.status, told, model=model, headers=headers, shown=shown)
+        if not may_retry(response.status, headers, told):
             return error, None
         return error, self.retry.delay(attempt, headers)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise ExternalError("MODEL_CLOSED", "The connection to the model provider is closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._connect_timeout, sock_read=self._timeout
-                ),
-                trust_env=False,
-                auto_decompress=True,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+    async def _start_of(self, response: aiohttp.ClientResponse) -> bytes:
+        """As much of an error's body as came and is worth reading; the status counts without it."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(min(_ERROR_PATIENCE, self._timeout / 2)):
+                while len(body) < _MAX_ERROR_BODY and (chunk := await _next_bytes(response)):
+                    body += chunk
+        except _FAULTS as fault:
+            body += f" (broken off: {type(fault).__name__})".encode()
+        return bytes(body[:_MAX_ERROR_BODY])
+
+    def _broken(self, fault: Exception, attempt: int) -> tuple[AppError, float | None]:
+        """The error of a call without an answer, and how long to wait before another try."""
+        delay = None if isinstance(fault, _LASTING) else self.retry.delay(attempt, {})
+        # aiohttp's own time-outs are TimeoutErrors too; so is that of `asyncio.timeout`
+        if isinstance(fault, TimeoutError):
+            return timed_out(fault), delay
+        if isinstance(fault, aiohttp.ClientConnectorError):
+            return failed("The model provider cannot be reached", fault), delay
+        cause: Exception = fault
+        if isinstance(fault, aiohttp.ClientResponseError):
+            # its repr holds the headers that were sent, and so the key
+            cause = ProviderError(self.hide(f"{type(fault).__name__}: {fault.message}"))
+        return failed("The connection to the model provider broke", cause), delay
 
 
-def _broken(cause: Exception) -> AppError:
-    # aiohttp's own time-outs are TimeoutErrors too; so is that of `asyncio.timeout`
-    if isinstance(cause, TimeoutError):
-        return timed_out(cause)
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        return failed("The model provider cannot be reached", cause)
-    return failed("The connection to the model provider broke", cause)
+async def _next_bytes(response: aiohttp.ClientResponse, patience: float = math.inf) -> bytes:
+    """The next bytes of an answer, b"" at its end; TimeoutError after `patience` s of silence.
+
+    aiohttp never tells a reader that the chunked encoding broke when the break came in a packet
+    of its own, and its time-out is off by then: so the bound is ours, and so is the look whether
+    there still is a connection.
+    """
+    content = response.content
+    chunk = content.read_nowait()
+    if chunk or content.at_eof():
+        return chunk
+    while True:
+        step = min(patience, _LOOK)
+        try:
+            async with asyncio.timeout(step):
+                return await content.readany()
+        except TimeoutError:
+            patience -= step
+            if patience <= 0:
+                raise
+        if response.connection is None or response.connection.transport is None:
+            raise aiohttp.ClientPayloadError("the connection was lost in the middle of an answer")
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """At most `limit` bytes of an answer; a success that is longer is refused."""
-    parts: list[bytes] = []
-    size = 0
-    while chunk := await response.content.read(_READ):
-        size += len(chunk)
-        if size > limit:
-            if response.status == 200:
-                cause = ProviderError(f"the answer is longer than {limit} bytes", status=200)
-                raise failed("The model provider's answer is too large", cause)
-            break
-        parts.append(chunk)
-    return b"".join(parts)
+async def _finish(response: aiohttp.ClientResponse) -> None:
+    """Read what follows [DONE], so that the connection can serve the next call."""
+    try:
+        async with asyncio.timeout(_LINGER):
+            while await _next_bytes(response):
+                pass
+    except _FAULTS:
+        response.close()  # the answer is whole all the same
+
+
+def _closed_error() -> InternalError:
+    return InternalError(
+        "MODEL_CLOSED", "The connection to the model provider is closed", http_status=503
+    )

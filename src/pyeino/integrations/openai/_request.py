@@ -27,17 +27,51 @@ _OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options", "n"})
 
 
 def chat_body(
-    messages: Sequence[Message], options: ModelOptions, *, stream: bool, max_tokens_field: str
+    messages: Sequence[Message],
+    options: ModelOptions,
+    *,
+    stream: bool,
+    max_tokens_field: str,
+    stream_usage: bool = True,
 ) -> bytes:
     """The JSON body of POST /chat/completions.
 
     Raises ValidationError for messages that the protocol cannot carry, before anything is sent.
     """
+    body = _settings(options, max_tokens_field)
     if not messages:
         raise ValidationError(
             "EMPTY_PROMPT", "A chat needs at least one message", metadata={"field": "messages"}
         )
-    body: dict[str, Any] = {name: value for name, value in options.extra.items()}
+    body["messages"] = [_message(message) for message in messages]
+    if stream:
+        body["stream"] = True
+        if stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    return encoded(body)
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    """`body` as JSON. Raises ValidationError for what JSON cannot carry."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as cause:
+        raise ValidationError(
+            "INVALID_TEXT",
+            "A text holds half of a surrogate pair, which no JSON can carry",
+            cause=cause,
+        ) from cause
+    except (TypeError, ValueError, RecursionError) as cause:
+        raise ValidationError(
+            "INVALID_OPTION",
+            f"The options of a call cannot be written as JSON: {cause}",
+            metadata={"field": "extra"},
+            cause=cause,
+        ) from cause
+
+
+def _settings(options: ModelOptions, max_tokens_field: str) -> dict[str, Any]:
+    body: dict[str, Any] = dict(options.extra)
     clash = sorted(_OWN_FIELDS & body.keys())
     if clash:
         raise ValidationError(
@@ -46,7 +80,6 @@ def chat_body(
             metadata={"field": f"extra.{clash[0]}"},
         )
     body["model"] = options.model
-    body["messages"] = [_message(message) for message in messages]
     settings = {
         "temperature": options.temperature,
         "top_p": options.top_p,
@@ -61,37 +94,40 @@ def chat_body(
             "json_schema": {"name": "answer", "schema": options.response_format},
         }
     if options.tools:
-        body["tools"] = [_tool(info) for info in options.tools]
-        body.update(_tool_choice(options))
-    if stream:
-        body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
-    return msgspec.json.encode(body)
+        body.update(_tools(options, options.tools))
+    return body
 
 
 def _message(message: Message) -> dict[str, Any]:
-    parts = message.user_input_multi_content
-    body: dict[str, Any] = {
-        "role": message.role.value,
-        "content": [_part(part) for part in parts] if parts else message.content,
-    }
-    if parts and message.content:
-        body["content"].insert(0, {"type": "text", "text": message.content})
+    body: dict[str, Any] = {"role": message.role.value, "content": _content(message)}
     if message.name:
         body["name"] = message.name
     if message.tool_calls:
-        body["content"] = message.content or None
+        body["content"] = body["content"] or None
         body["tool_calls"] = [
             {
                 "id": call.id,
                 "type": call.type,
-                "function": {"name": call.function.name, "arguments": call.function.arguments},
+                "function": {
+                    "name": call.function.name,
+                    "arguments": call.function.arguments or "{}",
+                },
             }
             for call in message.tool_calls
         ]
     if message.role is Role.TOOL:
         body["tool_call_id"] = message.tool_call_id
     return body
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    parts = [_part(part) for part in message.user_input_multi_content]
+    if parts:
+        text = [{"type": "text", "text": message.content}] if message.content else []
+        return text + parts
+    # of what a model said, text is all that can be sent back
+    said = message.assistant_output_multi_content
+    return message.content or "".join(part.text for part in said if isinstance(part, TextPart))
 
 
 def _part(part: InputPart) -> dict[str, Any]:
@@ -129,23 +165,32 @@ def _url(part: MediaPart) -> str:
     )
 
 
+def _tools(options: ModelOptions, tools: Sequence[ToolInfo]) -> dict[str, Any]:
+    """The tools on offer and how the model may choose.
+
+    A narrower choice goes out as a shorter list: few endpoints know `allowed_tools`.
+    """
+    names = options.allowed_tools or ()
+    if unknown := sorted(set(names) - {info.name for info in tools}):
+        raise ValidationError(
+            "INVALID_OPTION",
+            f"allowed_tools names {', '.join(unknown)}, which is not among the tools",
+            metadata={"field": "allowed_tools"},
+        )
+    offered = [info for info in tools if not names or info.name in names]
+    body: dict[str, Any] = {"tools": [_tool(info) for info in offered]}
+    if options.tool_choice is ToolChoice.FORBIDDEN:
+        body["tool_choice"] = "none"
+    elif options.tool_choice is ToolChoice.ALLOWED:
+        body["tool_choice"] = "auto"
+    elif options.tool_choice is ToolChoice.FORCED:
+        one = {"type": "function", "function": {"name": offered[0].name}}
+        body["tool_choice"] = one if len(offered) == 1 else "required"
+    return body
+
+
 def _tool(info: ToolInfo) -> dict[str, Any]:
     function: dict[str, Any] = {"name": info.name, "description": info.description}
     schema = info.input_schema()
     function["parameters"] = schema or {"type": "object", "properties": {}}
     return {"type": "function", "function": function}
-
-
-def _tool_choice(options: ModelOptions) -> dict[str, Any]:
-    names = options.allowed_tools or ()
-    if options.tool_choice is ToolChoice.FORBIDDEN:
-        return {"tool_choice": "none"}
-    mode = "required" if options.tool_choice is ToolChoice.FORCED else "auto"
-    if not names:
-        return {} if options.tool_choice is None else {"tool_choice": mode}
-    if mode == "required" and len(names) == 1:
-        return {"tool_choice": {"type": "function", "function": {"name": names[0]}}}
-    allowed = [{"type": "function", "function": {"name": name}} for name in names]
-    return {
-        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}
-    }

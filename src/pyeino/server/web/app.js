@@ -9,7 +9,7 @@ import { Conversation } from "./conversation.js";
 const USER = "local";
 const SUGGESTIONS = [
   "Explain what a token is, in two sentences.",
-  "Write a short poem about the sea.",
+  "Show a Python function that adds two numbers.",
   "Give me three tips for learning Python.",
 ];
 const SHOW_SIZE_FROM = 4000;
