@@ -1,6 +1,8 @@
 """Protocols of the kinds of component, with the options of a call."""
 
 from pyeino.components._cache import with_cache
+from pyeino.components._cache_manager import CacheManager, CacheMetrics, CacheStats
+from pyeino.components._cached_chat import cached_chat_completion
 from pyeino.components._chat_template import ChatTemplate
 from pyeino.components._embedder import Embedder, EmbedderOptions
 from pyeino.components._fallback import may_fall_back, with_fallback
@@ -40,6 +42,9 @@ from pyeino.components._tool import (
 )
 
 __all__ = [
+    "CacheManager",
+    "CacheMetrics",
+    "CacheStats",
     "CallLimit",
     "ChatModel",
     "ChatTemplate",
@@ -71,6 +76,7 @@ __all__ = [
     "Tool",
     "ToolOutput",
     "Transformer",
+    "cached_chat_completion",
     "error_text",
     "errors_to_text",
     "is_transient",

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyeino.components._flight import Flights, StreamFlights
+from pyeino.components._flight import StreamFlights
 from pyeino.components._model import ModelOptions
 from pyeino.components._wrapping import Around, ComponentT, Open, Request, Run, wrap
+from pyeino.concurrency import SingleFlight
 from pyeino.errors import AppError, CodecError
 from pyeino.schema import Codec, Message
 from pyeino.stores import Cache
@@ -112,7 +113,7 @@ class _Cached(Around):
         self._entries = entries
         self._name = name
         self._rules = rules
-        self._flights = Flights()
+        self._flights = SingleFlight[Any]()
         self._streams = StreamFlights()
 
     async def call(self, request: Request, run: Run[T]) -> T:
@@ -129,7 +130,7 @@ class _Cached(Around):
             await self._keep(key, [answer])
             return answer
 
-        answer: T = await self._flights.join(key, make)
+        answer: T = await self._flights.run(key, make)
         return answer
 
     async def chunks(self, request: Request, open_: Open[T]) -> AsyncIterator[T]:

@@ -5,7 +5,7 @@ from pyeino.concurrency._clock import SYSTEM_CLOCK, Clock, SystemClock, Timer
 from pyeino.concurrency._errors import ClosedError, JobCancelledError
 from pyeino.concurrency._jobs import Job, Result
 from pyeino.concurrency._rate_limiter import RateLimiter
-from pyeino.concurrency._single_flight import SingleFlight
+from pyeino.concurrency._single_flight import SingleFlight, own_error
 from pyeino.concurrency._worker_pool import WorkerPool
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "SystemClock",
     "Timer",
     "WorkerPool",
+    "own_error",
 ]

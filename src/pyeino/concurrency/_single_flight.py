@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -12,11 +13,12 @@ ValueT = TypeVar("ValueT")
 class _Flight(Generic[ValueT]):
     """One call under way and how many wait for it."""
 
-    __slots__ = ("task", "waiters")
+    __slots__ = ("shared", "task", "waiters")
 
     def __init__(self, task: asyncio.Task[ValueT]) -> None:
         self.task = task
         self.waiters = 0
+        self.shared = False  # True once there was a second caller
 
 
 class SingleFlight(Generic[ValueT]):
@@ -24,7 +26,8 @@ class SingleFlight(Generic[ValueT]):
 
     The call runs in a task of its own that lives as long as somebody waits for it: the first
     caller may be cancelled without harm to the others, and the call is cancelled, and waited for,
-    when the last one is. All get the same object. There is nothing to close.
+    when the last one is. All get the same object, and each a copy of its own of
+    an error. There is nothing to close.
     """
 
     __slots__ = ("_flights",)
@@ -41,6 +44,8 @@ class SingleFlight(Generic[ValueT]):
         flight = self._flights.get(key)
         if flight is None or flight.task.done():
             flight = self._begin(key, function)
+        else:
+            flight.shared = True
         flight.waiters += 1
         try:
             await asyncio.wait([flight.task])
@@ -49,6 +54,9 @@ class SingleFlight(Generic[ValueT]):
             if flight.waiters == 0 and not flight.task.done():
                 self._forget(key, flight)  # who comes now begins anew
                 await _cancel(flight.task)
+        error = None if flight.task.cancelled() else flight.task.exception()
+        if isinstance(error, Exception) and flight.shared:
+            raise own_error(error)
         return flight.task.result()
 
     def _begin(self, key: Hashable, function: Callable[[], Awaitable[ValueT]]) -> _Flight[ValueT]:
@@ -80,3 +88,15 @@ async def _cancel(task: asyncio.Task[ValueT]) -> None:
             task.cancel()
     if again is not None:
         raise again
+
+
+def own_error(error: Exception) -> Exception:
+    """A copy for one more caller: what is noted on an error on its way up belongs to one caller."""
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001 - an exception class that cannot be copied
+        return error
+    if hasattr(own, "__notes__"):
+        own.__notes__ = list(own.__notes__)
+    own.__cause__ = error.__cause__
+    return own.with_traceback(error.__traceback__)
