@@ -29,7 +29,7 @@ def as_redis_error(error: Exception, *, where: str) -> Exception:
     """`error` as an AppError with a remedy; what does not come from Redis stays as it is."""
     if isinstance(error, AppError) or not isinstance(error, exceptions.RedisError | OSError):
         return error
-    if isinstance(error, _REFUSED):
+    if _is_refusal(error):
         return _located(
             ExternalError(
                 "REDIS_REFUSED",
@@ -62,6 +62,13 @@ def as_redis_error(error: Exception, *, where: str) -> Exception:
         ),
         where,
     )
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the server refused the user; what happens while connecting comes wrapped."""
+    while error is not None and not isinstance(error, _REFUSED):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _located(error: AppError, where: str) -> AppError:
