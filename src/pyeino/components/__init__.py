@@ -17,6 +17,7 @@ from pyeino.components._loading import (
 )
 from pyeino.components._model import ChatModel, ModelInfo, ModelOptions
 from pyeino.components._options import Options
+from pyeino.components._parsers import ExtensionParser, TextParser
 from pyeino.components._prompt import MessagesPlaceholder, PromptPart, PromptTemplate
 from pyeino.components._retrieval import (
     Indexer,
@@ -51,6 +52,7 @@ __all__ = [
     "DocumentSource",
     "Embedder",
     "EmbedderOptions",
+    "ExtensionParser",
     "FunctionTool",
     "Indexer",
     "IndexerOptions",
@@ -72,6 +74,7 @@ __all__ = [
     "RetryPolicy",
     "StreamingTool",
     "TemplateFormat",
+    "TextParser",
     "TextTemplate",
     "Tool",
     "ToolOutput",

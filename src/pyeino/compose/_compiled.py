@@ -20,6 +20,7 @@ from pyeino.compose._plan import Plan, make_plan
 from pyeino.compose._runnable import RunOptions
 from pyeino.compose._shapes import Shapes, derive_flow, derive_value
 from pyeino.compose._sources import DeferredSource
+from pyeino.compose._walk import run_value_walk
 from pyeino.errors import CompileError, DeclarationError
 from pyeino.streams import Stream
 
@@ -157,6 +158,8 @@ class Compiled(Generic[InT, OutT]):
             return await self._watched_value(value, context)
         if self.plan.line is not None:
             return await run_value_line(self.plan, value, context)
+        if self.plan.walkable:
+            return await run_value_walk(self.plan, value, context)
         return await run(self.plan, value, context, _VALUES)
 
     async def run_flow(self, stream: Stream[Any], context: RunContext) -> Stream[Any]:

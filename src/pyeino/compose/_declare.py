@@ -10,11 +10,11 @@ from pyeino.components import ChatModel, ChatTemplate
 from pyeino.compose._compiled import Compiled
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
 from pyeino.compose._keys import with_keys
-from pyeino.compose._lambda import Lambda, input_type_of, is_async, takes_stream
+from pyeino.compose._lambda import Lambda
 from pyeino.compose._node import make_node, passthrough
 from pyeino.compose._runnable import Runnable
 from pyeino.compose._spec import NodeSpec
-from pyeino.errors import DeclarationError, Problem
+from pyeino.errors import Problem
 from pyeino.schema import Message
 from pyeino.streams import Stream
 
@@ -178,20 +178,7 @@ class Graph(Generic[InT, OutT]):
         given: Any = ends
         pairs = given.items() if isinstance(ends, Mapping) else ((str(one), one) for one in given)
         table: dict[Any, str] = {key: str(target) for key, target in pairs}
-        if not callable(condition):
-            raise DeclarationError(
-                "a branch needs a condition", expected="a function", found=repr(condition)
-            )
-        self._declaration.branches.append(
-            BranchSpec(
-                source=str(source),
-                condition=condition,
-                takes_stream=takes_stream(condition),
-                is_async=is_async(condition),
-                input_type=input_type_of(condition),
-                ends=table,
-            )
-        )
+        self._declaration.branches.append(BranchSpec.of(str(source), condition, table))
 
     def compile(
         self,

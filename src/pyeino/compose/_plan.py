@@ -66,7 +66,11 @@ class PlanNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the engine runs. `line` holds the nodes from START to END when there is no choice."""
+    """What the engine runs.
+
+    `line` holds the nodes from START to END when there is no choice. `walkable` means that every
+    node has one edge or one branch, so that a single value can walk through it.
+    """
 
     nodes: tuple[PlanNode, ...]
     trigger: Trigger
@@ -74,6 +78,7 @@ class Plan:
     line: tuple[PlanNode, ...] | None
     line_checks: tuple[Check | None, ...]
     line_steps: tuple[LineStep, ...]
+    walkable: bool
 
     @property
     def end(self) -> int:
@@ -119,6 +124,8 @@ def make_plan(declaration: Declaration, *, trigger: Trigger, max_steps: int | No
         max_steps=max_steps or len(declaration.nodes) + 10,
         line=line,
         line_checks=checks,
+        walkable=trigger is Trigger.ANY
+        and all(len(node.edges) + len(node.branches) == 1 for node in nodes[:-1]),
         line_steps=tuple(
             _line_step(node, check) for node, check in zip(line or (), checks, strict=False)
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyeino.components import ChatModel, ModelOptions, tool, with_cache
+from pyeino.components import ChatModel, EmbedderOptions, ModelOptions, tool, with_cache
 from pyeino.errors import DeclarationError, ExternalError, node_path, with_node
 from pyeino.integrations.memory import MemoryCache
 from pyeino.schema import Document, FunctionCall, Message, ToolCall, ToolInfo
@@ -298,7 +298,32 @@ async def test_embedders_retrievers_and_tools() -> None:
     assert await embedder.embed(["a"]) == await embedder.embed(["a"]) == [[0.5, 1.0]]
     loud = with_cache(shout, cache, name="t")
     assert await loud.run('{"word": "x"}') == await loud.stream('{"word": "x"}').concat() == "X"
-    assert calls == ["q", ("a",), "x"]
+    assert calls == ["q", ["a"], "x"]
+
+
+async def test_vectors_are_kept_text_by_text() -> None:
+    calls: list[list[str]] = []
+    hold = asyncio.Event()
+
+    class Embeds:
+        async def embed(self, texts: Sequence[str], *, options: Any = None) -> list[list[float]]:
+            calls.append(list(texts))
+            await hold.wait()
+            return [[float(len(text))] for text in texts]
+
+    embedder = with_cache(Embeds(), MemoryCache(), name="e")
+    both = [asyncio.create_task(embedder.embed(["a", "bb", "a"])) for _ in range(2)]
+    await asyncio.sleep(0)
+    hold.set()
+    assert await asyncio.gather(*both) == [[[1.0], [2.0], [1.0]]] * 2
+    found = await embedder.embed(["ccc", "a", "bb"])
+    assert found == [[3.0], [1.0], [2.0]]
+    assert calls == [["a", "bb"], ["ccc"]]
+    assert await embedder.embed(["a"], options=EmbedderOptions(model="other")) == [[1.0]]
+    assert calls[2:] == [["a"]]
+    first = await embedder.embed(["a"])
+    first[0].append(9.0)  # what was given out is the caller's own
+    assert await embedder.embed(["a"]) == [[1.0]]
 
 
 async def test_the_memory_cache_is_bounded_and_drops_what_was_used_longest_ago() -> None:

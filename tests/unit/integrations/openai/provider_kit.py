@@ -67,7 +67,7 @@ class Upstream:
 
     async def until_no_connection(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while self.open_connections():
+            while self.open_connections():  # noqa: ASYNC110 - aiohttp has no event for it
                 await asyncio.sleep(0.005)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
