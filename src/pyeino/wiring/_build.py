@@ -66,14 +66,7 @@ async def build(
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         if chat_chain is None:
             model = await open_model(settings, stack, metrics=metrics)
-            answering = cached_model(
-                model.model,
-                model.info,
-                settings=settings,
-                cache=shared.cache,
-                metrics=metrics,
-                logger=log,
-            )
+            answering = cached_model(model, settings, cache=shared.cache, metrics=metrics, log=log)
             chain: Runnable[ChatInput, Message] = default_chat_chain(
                 answering, system_prompt=settings.llm.system_prompt
             )
@@ -96,9 +89,7 @@ async def build(
                 models=models,
             )
         )
-        metrics.watch_queue("runs", lambda: service.active_runs)
-        metrics.watch_queue("database", lambda: database.waiting)
-        metrics.watch_queue("log", lambda: log.queued)
+        _watch(metrics, service=service, database=database, log=log)
         yield Application(
             service=service,
             metrics=metrics,
@@ -108,6 +99,15 @@ async def build(
             cache=shared.cache,
             rate_limits=shared.rate_limits,
         )
+
+
+def _watch(
+    metrics: Metrics, *, service: ChatService, database: SqliteDatabase, log: StructuredLogger
+) -> None:
+    """Show how much waits, and where."""
+    metrics.watch_queue("runs", lambda: service.active_runs)
+    metrics.watch_queue("database", lambda: database.waiting)
+    metrics.watch_queue("log", lambda: log.queued)
 
 
 def make_logger(settings: Settings) -> StructuredLogger:

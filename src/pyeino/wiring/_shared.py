@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pyeino.components import CacheManager, ChatModel, ModelInfo, with_cache
+from pyeino.components import CacheManager, ChatModel, with_cache
 from pyeino.errors import MissingDependencyError
 from pyeino.integrations.memory import MemoryCache, MemoryRateLimit
 from pyeino.monitoring import Logger, Metrics
 from pyeino.stores import Cache, RateLimitStore
+from pyeino.wiring._models import OpenModel
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -65,27 +66,28 @@ async def _open_redis(settings: Settings, stack: AsyncExitStack) -> SharedStores
 
 
 def cached_model(
-    model: ChatModel,
-    info: ModelInfo,
-    *,
+    opened: OpenModel,
     settings: Settings,
+    *,
     cache: Cache | None,
     metrics: Metrics,
-    logger: Logger,
+    log: Logger,
 ) -> ChatModel:
-    """`model`, answering from `cache` what may be given twice.
+    """The model of `opened`, answering from `cache` what may be given twice.
 
     That is: only when `llm.temperature` is 0, because a temperature above it asks for variety.
     Everything that the model is set up with is in the name under which answers are kept.
     """
     if cache is None or settings.llm.temperature != 0:
-        return model
+        return opened.model
 
     def tell(error: Exception) -> None:
-        logger.warn("The cache is in trouble; the model is asked instead", error=error)
+        log.warn("The cache is in trouble; the model is asked instead", error=error)
 
     manager = CacheManager(cache, CHAT_CACHE, metrics=metrics, on_error=tell)
     llm = settings.llm
     set_up = msgspec.json.encode((llm.base_url, llm.max_tokens, llm.extra), order="sorted")
-    name = manager.generate_key("local", info.provider, info.id, set_up)
-    return with_cache(model, manager.counted, name=name, ttl=settings.cache.ttl, on_error=tell)
+    name = manager.generate_key("local", opened.info.provider, opened.info.id, set_up)
+    return with_cache(
+        opened.model, manager.counted, name=name, ttl=settings.cache.ttl, on_error=tell
+    )

@@ -15,6 +15,7 @@ from pyeino.monitoring import Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.testing import ScriptedChatModel
 from pyeino.wiring import load_settings
+from pyeino.wiring._models import OpenModel
 from pyeino.wiring._shared import cached_model, open_shared
 
 _INFO = ModelInfo(id="m", provider="test")
@@ -52,9 +53,8 @@ def _cached(model: Any, cache: Any, metrics: Metrics, **overrides: str) -> Any:
     settings = load_settings(env={}, overrides={"cache.enabled": "true", **overrides})
     logger = StructuredLogger()
     try:
-        return cached_model(
-            model, _INFO, settings=settings, cache=cache, metrics=metrics, logger=logger
-        )
+        opened = OpenModel(model=model, info=_INFO)
+        return cached_model(opened, settings, cache=cache, metrics=metrics, log=logger)
     finally:
         logger.close()
 
