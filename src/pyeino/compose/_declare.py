@@ -186,16 +186,23 @@ class Graph(Generic[InT, OutT]):
         name: str = "",
         trigger: Literal["any", "all"] = "any",
         max_steps: int | None = None,
+        source_ends: Iterable[str | Handle[Any, Any]] = (),
     ) -> Compiled[InT, OutT]:
         """Check the whole declaration and freeze it into something that runs.
 
         `trigger="any"` runs a node as soon as any predecessor gave something, in steps, cycles
         allowed, at most `max_steps` steps (default: nodes + 10). `trigger="all"` waits for every
-        predecessor that was not skipped, runs eagerly, and allows no cycle.
+        predecessor that was not skipped, runs eagerly, and allows no cycle. In stream mode the
+        nodes in `source_ends` are sent a `SourceEnd` with the name of each predecessor whose
+        stream has ended, among the chunks.
         Raises CompileError with every problem found.
         """
         return Compiled.of(
-            self._declaration, name=name, trigger=Trigger(trigger), max_steps=max_steps
+            self._declaration,
+            name=name,
+            trigger=Trigger(trigger),
+            max_steps=max_steps,
+            source_ends={str(node) for node in source_ends},
         )
 
     def _add(self, spec: NodeSpec) -> None:

@@ -79,7 +79,7 @@ class StepRun:
                     raise too_many_steps(self._limit, waiting)
                 steps += 1
                 done = await self._step()
-            return mode.join(plan.nodes[-1], _in_order(self._inbox.pop(plan.end)))
+            return mode.join(plan.nodes[-1], by_name(plan, self._inbox.pop(plan.end)))
         finally:
             await release_all(mode, (entry[1] for box in self._inbox.values() for entry in box))
 
@@ -88,10 +88,10 @@ class StepRun:
         batch, self._inbox = self._inbox, {}
         nodes = [plan.nodes[index] for index in sorted(batch)]
         if len(nodes) == 1:
-            item = mode.join(nodes[0], _in_order(batch[nodes[0].index]))
+            item = mode.join(nodes[0], by_name(plan, batch[nodes[0].index]))
             outputs = [await call_node(nodes[0], item, context, mode)]
         else:
-            boxes = [_in_order(batch[node.index]) for node in nodes]
+            boxes = [by_name(plan, batch[node.index]) for node in nodes]
             outputs = await _call_all(nodes, boxes, context, mode)
         waiting = list(zip(nodes, outputs, strict=True))
         try:
@@ -129,7 +129,7 @@ class _EagerRun:
                 if not self._ready and not self._running:
                     raise nothing_to_run(self._last)
                 await self._go_on()
-            return self._mode.join(plan.nodes[-1], _in_order(self._take(plan.end)))
+            return self._mode.join(plan.nodes[-1], by_name(plan, self._take(plan.end)))
         finally:
             await self._free()
 
@@ -139,11 +139,11 @@ class _EagerRun:
         nodes = [self._plan.nodes[index] for index in ready]
         if len(nodes) == 1 and not self._running:
             node = nodes[0]
-            item = self._mode.join(node, _in_order(self._take(node.index)))
+            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
             await self._finish(node, await call_node(node, item, self._context, self._mode))
             return
         for node in nodes:
-            item = self._mode.join(node, _in_order(self._take(node.index)))
+            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
             task = asyncio.create_task(
                 call_node(node, item, self._context, self._mode), name=f"node {node.name}"
             )
@@ -254,7 +254,7 @@ def ends_of(node: PlanNode, branch: PlanBranch, answer: Any) -> list[PlanEdge]:
 
 
 async def _call_all(
-    nodes: Sequence[PlanNode], boxes: Sequence[list[Any]], context: RunContext, mode: Mode
+    nodes: Sequence[PlanNode], boxes: Sequence[dict[str, Any]], context: RunContext, mode: Mode
 ) -> list[Any]:
     """Run the nodes of one step side by side; the first failure cancels the others."""
     tasks: list[asyncio.Task[Any]] = []
@@ -268,7 +268,7 @@ async def _call_all(
         await end_tasks(tasks)
         outputs = [task.result() for task in tasks if _succeeded(task)]
         # a task that was cancelled before its first step has closed nothing
-        await release_all(mode, [*outputs, *(item for box in boxes for item in box)])
+        await release_all(mode, [*outputs, *(item for box in boxes for item in box.values())])
         raise
 
 
@@ -342,5 +342,10 @@ def too_many_steps(limit: int, waiting: Iterable[PlanNode]) -> GraphRunError:
     )
 
 
-def _in_order(box: list[tuple[int, Any]]) -> list[Any]:
-    return [item for _, item in sorted(box, key=lambda entry: entry[0])]
+def by_name(plan: Plan, box: list[tuple[int, Any]]) -> dict[str, Any]:
+    """What has arrived at a node, by the names of its predecessors, in their order."""
+    return {plan.nodes[source].name: item for source, item in sorted(box, key=_source_of)}
+
+
+def _source_of(entry: tuple[int, Any]) -> int:
+    return entry[0]
