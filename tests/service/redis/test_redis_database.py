@@ -131,3 +131,20 @@ async def test_a_full_bucket_is_forgotten_by_the_server(database: RedisDatabase)
     await limit.acquire("k", rate=10.0, burst=5)
     left = await database.run(lambda client: client.pttl("l:k"))
     assert 0 < left <= 1_200
+
+
+@pytest.mark.parametrize("ticks", range(0, 24, 2))
+async def test_a_call_cancelled_at_any_await_leaves_the_connections_whole(
+    ticks: int, redis_url: str
+) -> None:
+    async with asyncio.timeout(30), await RedisDatabase.open(redis_url, pool_size=1) as database:
+        cache = database.cache(prefix="cancel:")
+        await cache.set("a", b"first")
+        await cache.set("b", b"second")
+        task = asyncio.create_task(cache.get("a"))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert await cache.get("b") == b"second", "the answer to another call is not given here"
+        await cache.clear()

@@ -370,3 +370,37 @@ async def test_a_cached_answer_lasts_ten_minutes() -> None:
         now[0] = moment
         answer = await cached_chat_completion(manager, model, ASK, tenant="t")
         assert answer.content == expected
+
+
+class _Slow(MemoryCache):
+    """Takes its time at every call."""
+
+    async def get(self, key: str) -> bytes | None:
+        await asyncio.sleep(0)
+        found = await super().get(key)
+        await asyncio.sleep(0)
+        return found
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
+        await asyncio.sleep(0)
+        await super().set(key, value, ttl=ttl)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("ticks", range(12))
+async def test_g70_cancelled_at_any_await_nothing_is_left_and_others_are_served(
+    ticks: int,
+) -> None:
+    manager = CacheManager(_Slow(), "p")
+    async with asyncio.timeout(30):
+        alone = asyncio.create_task(manager.get_or_set("alone", 60, _Counted("v")))
+        leader = asyncio.create_task(manager.get_or_set("k", 60, _Counted("v")))
+        follower = asyncio.create_task(manager.get_or_set("k", 60, _Counted("other")))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        alone.cancel()
+        leader.cancel()
+        await asyncio.wait([alone, leader])
+        assert await follower in ("v", "other")
+        assert await manager.get_or_set("alone", 60, _Counted("v")) == "v"
+    assert asyncio.all_tasks() == {asyncio.current_task()}
