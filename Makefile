@@ -41,7 +41,7 @@ docs: ## build the documentation site into site/
 	@$(SETUP) docs
 	@$(BIN)/zensical build --clean --strict
 
-bench: ## measure beside hand-written code and peers: WHAT=compose or openai_client
+bench: ## measure beside hand-written code and peers: WHAT=compose, openai_client or pooling
 	@$(SETUP) test
 	@test -f bench/$(WHAT).py || { echo "bench: WHAT is '$(WHAT)': expected one of: $(notdir $(basename $(wildcard bench/*.py)))" >&2; exit 2; }
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)

@@ -1,6 +1,8 @@
 """Protocols of the kinds of component, with the options of a call."""
 
 from pyeino.components._cache import with_cache
+from pyeino.components._cache_manager import CacheManager, CacheMetrics, CacheStats
+from pyeino.components._cached_chat import cached_chat_completion
 from pyeino.components._callback_records import (
     EmbedderCall,
     IndexerCall,
@@ -52,6 +54,9 @@ from pyeino.components._tool import (
 )
 
 __all__ = [
+    "CacheManager",
+    "CacheMetrics",
+    "CacheStats",
     "CallLimit",
     "ChatModel",
     "ChatTemplate",
@@ -94,6 +99,7 @@ __all__ = [
     "ToolOutput",
     "Transformer",
     "TransformerCall",
+    "cached_chat_completion",
     "error_text",
     "errors_to_text",
     "is_transient",

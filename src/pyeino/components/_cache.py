@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from pyeino.components._cache_entries import Entries
 from pyeino.components._cache_texts import CachedTexts
 from pyeino.components._embedder import Embedder
-from pyeino.components._flight import Flights, StreamFlights
+from pyeino.components._flight import StreamFlights
 from pyeino.components._model import ChatModel, ModelOptions
 from pyeino.components._wrapping import Around, ComponentT, Open, Request, Run, wrap
+from pyeino.concurrency import SingleFlight
 from pyeino.schema import Message
 from pyeino.stores import Cache
 from pyeino.streams import concat_items
@@ -78,7 +79,7 @@ class _Cached(Around):
         self._component = component
         self._entries = entries
         self._rules = rules
-        self._flights = Flights()
+        self._flights = SingleFlight[Any]()
         self._streams = StreamFlights()
 
     async def call(self, request: Request, run: Run[T]) -> T:
@@ -95,7 +96,7 @@ class _Cached(Around):
             await self._keep(key, [answer])
             return answer
 
-        answer: T = await self._flights.join(key, make)
+        answer: T = await self._flights.run(key, make)
         return answer
 
     async def chunks(self, request: Request, open_: Open[T]) -> AsyncIterator[T]:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pyeino.components._cache_entries import Entries
 from pyeino.components._embedder import Embedder
-from pyeino.components._flight import Flights
 from pyeino.components._wrapping import Around, Open, Request, Run
+from pyeino.concurrency import SingleFlight
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class CachedTexts(Around):
     def __init__(self, embedder: Embedder, entries: Entries) -> None:
         self._embedder = embedder
         self._entries = entries
-        self._flights = Flights()
+        self._flights = SingleFlight[Any]()
 
     async def call(self, request: Request, run: Run[T]) -> T:
         texts: tuple[str, ...] = request.input
@@ -55,7 +55,7 @@ class CachedTexts(Around):
         call = self._entries.key(Request(kind="Embedder", input=texts, options=request.options))
         if call is None:
             return await embed()
-        made: dict[str, list[float]] = await self._flights.join(call, embed)
+        made: dict[str, list[float]] = await self._flights.run(call, embed)
         return made
 
     async def _find(self, text: str, request: Request) -> list[float] | None:

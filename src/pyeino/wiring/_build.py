@@ -8,22 +8,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
 from pyeino.integrations.sql import SqliteDatabase
-from pyeino.monitoring import LogFormat, Logger, Metrics, StructuredLogger
+from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
-from pyeino.service import (
-    ChatInput,
-    ChatService,
-    RAGInput,
-    ServiceLimits,
-    default_chat_chain,
-    default_rag_chain,
-)
-from pyeino.stores import PassageStore
-from pyeino.wiring._models import open_model
-from pyeino.wiring._retrieval import Retrieval, open_retrieval
+from pyeino.service import ChatInput, ChatService, ServiceLimits
+from pyeino.stores import Cache, RateLimitStore
+from pyeino.wiring._chains import default_chains, own_chain
+from pyeino.wiring._retrieval import Retrieval
+from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -33,8 +26,9 @@ Probe = Callable[[], Awaitable[None]]
 class Application:
     """What `build` made. It is closed by leaving the `async with` of `build`.
 
-    `probes` are what readiness depends on, each raising when it is not ready. `retrieval` is None
-    where it is turned off, or its extra is not installed.
+    `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
+    it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
+    `retrieval` is None where it is turned off, or its extra is not installed.
     """
 
     service: ChatService
@@ -42,6 +36,8 @@ class Application:
     logger: StructuredLogger
     probes: Mapping[str, Probe]
     settings: Settings
+    cache: Cache | None
+    rate_limits: RateLimitStore
     retrieval: Retrieval | None = None
 
 
@@ -68,14 +64,20 @@ async def build(
         database = await stack.enter_async_context(
             await SqliteDatabase.open(settings.database_path)
         )
-        probes: dict[str, Probe] = {"database": database.check}
+        shared = await open_shared(settings, stack)
+        probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
         if chat_chain is None:
-            chains = await _default_chains(
-                settings, stack, store=scope.passages, logger=log, metrics=metrics
+            chains = await default_chains(
+                settings,
+                stack,
+                store=scope.passages,
+                cache=shared.cache,
+                log=log,
+                metrics=metrics,
             )
         else:
-            chains = _own_chain(chat_chain)
+            chains = own_chain(chat_chain)
         service = await stack.enter_async_context(
             ChatService(
                 chains.chat,
@@ -90,55 +92,26 @@ async def build(
                 index_probe=chains.retrieval.probe if chains.retrieval else None,
             )
         )
-        metrics.watch_queue("runs", lambda: service.active_runs)
-        metrics.watch_queue("database", lambda: database.waiting)
-        metrics.watch_queue("log", lambda: log.queued)
+        _watch(metrics, service=service, database=database, log=log)
         yield Application(
             service=service,
             metrics=metrics,
             logger=log,
             probes=probes,
             settings=settings,
+            cache=shared.cache,
+            rate_limits=shared.rate_limits,
             retrieval=chains.retrieval,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chains:
-    """Who answers, and how it is called."""
-
-    chat: Runnable[ChatInput, Message]
-    model: ModelInfo
-    rag: Runnable[RAGInput, Message] | None = None
-    retrieval: Retrieval | None = None
-
-
-async def _default_chains(
-    settings: Settings,
-    stack: AsyncExitStack,
-    *,
-    store: PassageStore,
-    logger: Logger,
-    metrics: Metrics,
-) -> _Chains:
-    """The plain chain over the model of the settings, and the retrieval chain where it is on."""
-    opened = await open_model(settings, stack, metrics=metrics)
-    model = opened.model
-    found = await open_retrieval(settings, stack, store=store, logger=logger, metrics=metrics)
-    rag = (
-        None
-        if found is None
-        else default_rag_chain(model, found.retriever, settings=found.chain_settings)
-    )
-    plain = default_chat_chain(model, system_prompt=settings.llm.system_prompt)
-    return _Chains(chat=plain, model=opened.info, rag=rag, retrieval=found)
-
-
-def _own_chain(chain: Runnable[ChatInput, Message]) -> _Chains:
-    """A chain of the user's alone; it looks up by itself what it wants to know."""
-    name = getattr(chain, "name", "") or "chain"
-    info = ModelInfo(id=name, provider="chain", description="a chain of your own")
-    return _Chains(chat=chain, model=info)
+def _watch(
+    metrics: Metrics, *, service: ChatService, database: SqliteDatabase, log: StructuredLogger
+) -> None:
+    """Show how much waits, and where."""
+    metrics.watch_queue("runs", lambda: service.active_runs)
+    metrics.watch_queue("database", lambda: database.waiting)
+    metrics.watch_queue("log", lambda: log.queued)
 
 
 def make_logger(settings: Settings) -> StructuredLogger:

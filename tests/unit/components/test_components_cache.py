@@ -145,7 +145,7 @@ async def test_an_error_goes_to_all_that_wait_each_its_own() -> None:
     assert len(inner.calls) == 1
 
 
-async def test_when_the_first_caller_leaves_another_one_calls() -> None:
+async def test_when_the_first_caller_leaves_the_others_keep_its_call() -> None:
     hold = asyncio.Event()
     inner = ScriptedChatModel(ScriptedReply(hold=hold), "second")
     model = cached(inner)
@@ -154,10 +154,24 @@ async def test_when_the_first_caller_leaves_another_one_calls() -> None:
     others = [asyncio.create_task(model.generate(ASK)) for _ in range(3)]
     await asyncio.sleep(0)
     first.cancel()
-    answers = await asyncio.gather(*others)
-    assert {answer.content for answer in answers} == {"second"}
-    assert [call.state for call in inner.calls] == [CallState.CANCELLED, CallState.COMPLETED]
+    await asyncio.wait([first])
     assert first.cancelled()
+    hold.set()
+    answers = await asyncio.gather(*others)
+    assert {answer.content for answer in answers} == {"ok"}
+    assert [call.state for call in inner.calls] == [CallState.COMPLETED]
+
+
+async def test_when_the_last_caller_leaves_the_call_ends() -> None:
+    inner = ScriptedChatModel(ScriptedReply(hold=asyncio.Event()))
+    model = cached(inner)
+    callers = [asyncio.create_task(model.generate(ASK)) for _ in range(2)]
+    await inner.wait_for_calls(1)
+    await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    assert [call.state for call in inner.calls] == [CallState.CANCELLED]
 
 
 async def test_a_follower_that_leaves_does_not_disturb_the_call() -> None:
@@ -313,7 +327,7 @@ async def test_vectors_are_kept_text_by_text() -> None:
 
 
 async def test_the_memory_cache_is_bounded_and_drops_what_was_used_longest_ago() -> None:
-    cache = MemoryCache(max_entries=2, max_bytes=10)
+    cache = MemoryCache(max_entries=2, max_bytes=12)
     await cache.set("a", b"1")
     await cache.set("b", b"2")
     assert await cache.get("a") == b"1"
@@ -321,7 +335,7 @@ async def test_the_memory_cache_is_bounded_and_drops_what_was_used_longest_ago()
     assert [await cache.get(key) for key in "abc"] == [b"1", None, b"3"]
     await cache.set("d", b"x" * 9)
     assert [await cache.get(key) for key in "acd"] == [None, b"3", b"x" * 9]
-    await cache.set("e", b"x" * 11)
+    await cache.set("e", b"x" * 12)
     assert await cache.get("e") is None
     await cache.set("c", b"33")
     assert [await cache.get(key) for key in "cd"] == [b"33", None]

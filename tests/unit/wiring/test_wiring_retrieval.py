@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,9 @@ async def test_a_missing_extra_turns_it_off_unless_it_was_asked_for(
 
 
 def test_a_missing_parser_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pyeino.integrations.documents", None)
+    for name in [one for one in sys.modules if one.startswith("pyeino.integrations.documents")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "selectolax.lexbor", None)
     parsers = document_parsers()
     assert {".md", ".txt", ".html", ".htm", ".pdf"} <= set(parsers)
     with pytest.raises(MissingDependencyError, match=r"pyeino\[documents\]"):
