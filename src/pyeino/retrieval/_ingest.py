@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from pyeino.components import Embedder, EmbedderOptions
+from pyeino.concurrency import Job, WorkerPool
 from pyeino.retrieval._files import FileLoader, find_files
 from pyeino.retrieval._legs import DEFAULT_INDEX
 from pyeino.retrieval._parsers import FORMAT
@@ -20,6 +23,7 @@ from pyeino.schema import Document
 from pyeino.stores import IndexedDocument, NewPassage, PassageStore
 
 _BATCH: Final = 32
+_READERS: Final = 2
 _ID_LENGTH: Final = 32
 # The title has a place of its own; reserved keys, such as a path on this machine, are no data.
 _NOT_KEPT: Final = ("title", FORMAT)
@@ -50,6 +54,32 @@ class IngestReport:
     failed: dict[str, str] = field(default_factory=dict[str, str])
     passages: int = 0
     embedded: int = 0
+
+    def sort(self) -> None:
+        """Put every list in order of name: files are read side by side."""
+        for names in (self.added, self.changed, self.unchanged, self.removed, self.skipped):
+            names.sort()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to be read, how it is called, and what the index knows of it."""
+
+    path: Path
+    source: str = field(kw_only=True)
+    location: str = field(kw_only=True)
+    before: IndexedDocument | None = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A file that was read: its passages, or that nothing has changed, or what went wrong."""
+
+    file: _File
+    digest: str = field(default="", kw_only=True)
+    passages: Sequence[Document] = field(default=(), kw_only=True)
+    unchanged: bool = field(default=False, kw_only=True)
+    failure: str = field(default="", kw_only=True)
 
 
 class Ingestor:
@@ -97,54 +127,83 @@ class Ingestor:
         stored = await self._store.documents(index=index, under=place.under)
         known = {one.location: one for one in stored if place.holds(one.location)}
         report = IngestReport()
-        for number, file in enumerate(files):
+        readable: list[_File] = []
+        for file in files:
             source, location = place.names(file)
-            if on_progress is not None:
-                on_progress(IngestProgress(done=number, total=len(files), source=source))
-            if not self._loader.takes(file):
+            if self._loader.takes(file):
+                before = known.pop(location, None)
+                readable.append(_File(file, source=source, location=location, before=before))
+            else:
                 report.skipped.append(source)
-                continue
-            before = known.pop(location, None)
-            passages = await self._ingest_file(file, location, source, index, before, report)
-            report.passages += passages
+        done = len(report.skipped)
+        async with aclosing(self._prepared(readable)) as ready:
+            async for prepared in ready:
+                if on_progress is not None:
+                    source = prepared.file.source
+                    on_progress(IngestProgress(done=done, total=len(files), source=source))
+                await self._store_file(prepared, index, report)
+                done += 1
         report.removed = [one.source for one in known.values()]
         await self._store.delete_documents([one.id for one in known.values()], index=index)
         if on_progress is not None:
-            on_progress(IngestProgress(done=len(files), total=len(files), source=""))
+            on_progress(IngestProgress(done=done, total=len(files), source=""))
+        report.sort()
         return report
 
-    async def _ingest_file(
-        self,
-        file: Path,
-        location: str,
-        source: str,
-        index: str,
-        before: IndexedDocument | None,
-        report: IngestReport,
-    ) -> int:
-        """Store one file when it is new or has changed; how many passages it has."""
+    async def _prepared(self, files: Sequence[_File]) -> AsyncGenerator[_Prepared]:
+        """Files read and cut, a few ahead of who stores them, in the order in which they end."""
+        waiting = deque(files)
+        unread = 0
+        async with WorkerPool[_File, _Prepared](_READERS) as pool:
+            results = pool.results()
+            while waiting or unread:
+                while waiting and pool.submit(
+                    Job(id=waiting[0].location, data=waiting[0], fn=self._prepare)
+                ):
+                    waiting.popleft()
+                    unread += 1
+                result = await anext(results)
+                unread -= 1
+                if result.data is None:  # a job of ours raises nothing: it was cancelled
+                    raise result.error or AssertionError("a job without a result")
+                yield result.data
+
+    async def _prepare(self, file: _File) -> _Prepared:
+        """Read a file, and cut it when it is new or has changed; what goes wrong is its result."""
         try:
-            content = await self._loader.read(file)
+            content = await self._loader.read(file.path)
             digest = _digest(content.digest, self._splitter.fingerprint)
+            before = file.before
             if before and (before.digest, before.model) == (digest, self._model):
-                report.unchanged.append(source)
-                return before.passages
-            documents = await self._loader.parse(file, content.data)
+                return _Prepared(file, digest=digest, unchanged=True)
+            documents = await self._loader.parse(file.path, content.data)
             cut = await self._splitter.transform_documents(documents)
         except Exception as error:  # noqa: BLE001 - told in the report: other files are not to blame
-            report.failed[source] = str(error) or type(error).__name__
-            return before.passages if before else 0
+            return _Prepared(file, failure=str(error) or type(error).__name__)
+        return _Prepared(file, digest=digest, passages=cut)
+
+    async def _store_file(self, prepared: _Prepared, index: str, report: IngestReport) -> None:
+        """Embed and store one file, when there is something to do, and say so in the report."""
+        file = prepared.file
+        if prepared.failure or prepared.unchanged:
+            if prepared.failure:
+                report.failed[file.source] = prepared.failure
+            else:
+                report.unchanged.append(file.source)
+            report.passages += file.before.passages if file.before else 0
+            return
         document = IndexedDocument(
-            id=_digest(location),
-            location=location,
-            source=source,
-            digest=digest,
+            id=_digest(file.location),
+            location=file.location,
+            source=file.source,
+            digest=prepared.digest,
             model=self._model,
         )
-        passages = await self._embedded(_new_passages(cut, document.id), index, report)
+        cut = _new_passages(prepared.passages, document.id)
+        passages = await self._embedded(cut, index, report)
         await self._store.put_document(document, passages, index=index)
-        (report.changed if before else report.added).append(source)
-        return len(passages)
+        (report.changed if file.before else report.added).append(file.source)
+        report.passages += len(passages)
 
     async def _embedded(
         self, passages: Sequence[NewPassage], index: str, report: IngestReport

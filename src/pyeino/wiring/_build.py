@@ -67,17 +67,13 @@ async def build(
         shared = await open_shared(settings, stack)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
-        if chat_chain is None:
-            chains = await default_chains(
-                settings,
-                stack,
-                store=scope.passages,
-                cache=shared.cache,
-                log=log,
-                metrics=metrics,
+        chains = (
+            own_chain(chat_chain)
+            if chat_chain is not None
+            else await default_chains(
+                settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
             )
-        else:
-            chains = own_chain(chat_chain)
+        )
         service = await stack.enter_async_context(
             ChatService(
                 chains.chat,
