@@ -48,7 +48,7 @@ class RAGSettings:
 
     top_k: int = 5
     score_threshold: float | None = 0.7
-    passage_tokens: int = 700
+    passage_tokens: int = 1000
     count_tokens: TokenCounter = estimate_tokens
     system_prompt: str = ""
     unknown_answer: str = UNKNOWN_ANSWER

