@@ -36,7 +36,7 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> bool:
         upgrading.exec_driver_sql("BEGIN IMMEDIATE")
         if _is_current(connection, where=where):
             return False
-        run_missing_revisions(upgrading)
+        run_missing_revisions(upgrading, script_directory())
         upgrading.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         upgrading.commit()
     return True
@@ -76,9 +76,8 @@ def _sqlalchemy_connection(connection: sqlite3.Connection) -> Connection:
     return engine.connect()
 
 
-def run_missing_revisions(connection: Connection) -> None:
+def run_missing_revisions(connection: Connection, scripts: ScriptDirectory) -> None:
     """Run every revision that the database lacks; the caller holds the lock and commits."""
-    scripts = script_directory()
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
 
