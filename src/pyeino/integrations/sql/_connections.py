@@ -46,9 +46,9 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, *, where: str) -> None:
+def prepare(connection: sqlite3.Connection, *, where: str, strict: bool) -> None:
     """Set the writing connection and bring the schema up to date."""
     migrate(connection, where=where)
     # After the check of the schema, so that a file which is not ours stays as it was.
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if strict else 'NORMAL'}")

@@ -52,19 +52,27 @@ def script_directory() -> ScriptDirectory:
     return ScriptDirectory(str(_SCRIPTS), version_locations=[str(_SCRIPTS / "versions")])
 
 
-def _is_current(connection: sqlite3.Connection, *, where: str) -> bool:
+def schema_of(connection: sqlite3.Connection, *, where: str) -> str:
+    """The schema that the file has; "" when it holds nothing yet.
+
+    InternalError DATABASE_NEWER or DATABASE_FOREIGN when it is not for this version to touch.
+    """
     # Tables first: another process may commit both between the two reads, and the other way round
     # its tables would be seen without its mark.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables:
-        return False
+        return ""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise foreign_file(where=where)
     (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if found not in REVISIONS:
         raise newer_schema(str(found), REVISIONS[-1], where=where)
-    return bool(found == REVISIONS[-1])
+    return str(found)
+
+
+def _is_current(connection: sqlite3.Connection, *, where: str) -> bool:
+    return schema_of(connection, where=where) == REVISIONS[-1]
 
 
 def _sqlalchemy_connection(connection: sqlite3.Connection) -> Connection:
