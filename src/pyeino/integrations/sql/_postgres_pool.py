@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -16,6 +16,7 @@ from pyeino.integrations.sql._postgres_driver import (
     driver_errors,
     is_lost,
     is_stale_plan,
+    is_unsent,
     sqlstate,
 )
 from pyeino.integrations.sql._postgres_errors import as_postgres_error, no_connection_free
@@ -145,7 +146,7 @@ class CallPool:
             await asyncio.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._wait)
@@ -156,10 +157,12 @@ class CallPool:
         try:
             yield connection
         finally:
-            await self._pool.release(connection, timeout=_CLEANING)
+            # What cannot be cleaned has been dropped by the pool; the call itself has its result.
+            with contextlib.suppress(*driver_errors()):
+                await self._pool.release(connection, timeout=_CLEANING)
 
 
 def _may_try_again(error: Exception, this: _Try) -> bool:
-    if sqlstate(error) in _ROLLED_BACK or is_stale_plan(error):
+    if sqlstate(error) in _ROLLED_BACK or is_stale_plan(error) or is_unsent(error):
         return True
     return not this.sent and (is_lost(error) or sqlstate(error) == "53300")
