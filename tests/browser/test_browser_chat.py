@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +62,26 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until, "this did not come true"
         time.sleep(0.1)
+
+
+def run_curl(command: str) -> int:
+    """The status that the request of a curl command gets; only what our commands use is known."""
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words.pop(0) == "curl"
+    assert words.pop(0) in {"-s", "-sN"}
+    url, headers, body = words.pop(0), {}, None
+    while words:
+        flag, value = words.pop(0), words.pop(0)
+        if flag == "-H":
+            name, _, text = value.partition(": ")
+            headers[name] = text
+        else:
+            assert flag == "-d", command
+            body = value.encode()
+    request = urllib.request.Request(url, data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=PATIENCE_MS / 1000) as answer:
+        answer.read()
+        return int(answer.status)
 
 
 def gauge(text: str, name: str) -> float:
@@ -153,7 +175,7 @@ def test_a_narrow_phone_shows_everything(open_page: OpenPage, server: Any, schem
     page = open_page(server.url, width=360, height=640, scheme=scheme)
     expect(page.locator("#banner")).to_be_visible()
     page.click("summary")
-    ask(page, "Give me a list of words.")
+    ask(page, STORY)
     wait_for_text(page)
     page.click("#stop")
     expect(page.locator(".answer .meta")).to_be_visible()
@@ -179,6 +201,8 @@ def test_the_api_page_shows_every_route(open_page: OpenPage, server: Any) -> Non
     expect(chat).to_contain_text("user_id")
     chat.locator("summary").first.click()
     expect(chat).to_contain_text("message_id")
+    for command in page.locator("article > .code code").all_inner_texts():
+        assert run_curl(command) == 200, command
     page.fill("#filter", "stream")
     expect(page.locator("#index li:visible")).not_to_have_count(len(described["paths"]))
     page.set_viewport_size({"width": 360, "height": 640})

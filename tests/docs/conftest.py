@@ -1,4 +1,4 @@
-"""A real server for the documented commands: `pyeino serve` with the small local model."""
+"""Real servers for the documented commands: `pyeino serve` with the small model, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from docs_kit import BIN, environment, free_port, wait_until_ready
+from postgres_kit import postgres_server, postgres_url
+
+__all__ = ["documented_server", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +23,8 @@ def documented_server(local_model: Path, tmp_path_factory: pytest.TempPathFactor
         server = subprocess.Popen(
             [str(BIN / "pyeino"), "serve", "--port", str(port)],
             cwd=folder,
-            env=environment(folder),
+            # the small model may ramble: bounded here, so that a run takes no luck
+            env={**environment(folder), "PYEINO_LLM__MAX_TOKENS": "100"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

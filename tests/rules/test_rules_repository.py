@@ -168,6 +168,12 @@ def test_versions_agree() -> None:
     assert f"## {pyeino.__version__}" in changes
 
 
+def test_the_map_names_every_room() -> None:
+    rooms = {path.parent.name for path in (ROOT / "src" / "pyeino").glob("*/__init__.py")}
+    named = set(re.findall(r"^\| \d \| `(\w+)` \|", (ROOT / "AGENTS.md").read_text(), re.M))
+    assert named == rooms
+
+
 def test_make_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = set(re.findall(r"^\.PHONY: (.*)$", text, re.M)[0].split())

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, overload, runtime_checkable
 
 import msgspec
 
-from pyeino.errors import DeclarationError
+from pyeino.errors import AppError, DeclarationError
 from pyeino.schema import FunctionInput, ToolInfo, ToolResult, function_input
 from pyeino.streams import Stream
 
@@ -59,7 +59,7 @@ class FunctionTool:
         """Internal; use `tool(function)`."""
         self._function = function
         self._input = inputs
-        self._streams = inspect.isasyncgenfunction(function)
+        self._streams = _is(inspect.isasyncgenfunction, function)
         self._blocking = blocking
         self.info: ToolInfo = inputs.info
 
@@ -67,19 +67,30 @@ class FunctionTool:
         """Call the function itself: a decorated function stays a function."""
         return self._function(*args, **kwargs)
 
+    def __repr__(self) -> str:
+        return f"<FunctionTool {self.info.name}>"
+
+    def get_type(self) -> str:
+        """The tool's name in camel case: `web_search` is a `WebSearch`."""
+        return "".join(
+            f"{part[:1].upper()}{part[1:].lower()}" for part in self.info.name.split("_")
+        )
+
     async def run(self, arguments: str) -> ToolOutput:
         """Parse the arguments, call the function, and give its answer as text or parts.
 
         Text goes out as it is, a ToolResult too; anything else as JSON. Raises ParseError for
-        arguments that do not fit, and whatever the function raises.
+        arguments that do not fit, DeclarationError for an answer that is no data, and whatever
+        the function raises. A blocking function that is cancelled runs on in its thread.
         """
         if self._streams:
             return await self.stream(arguments).concat()
         given = self._input.parse(arguments)
         if self._blocking:
-            return to_output(await asyncio.to_thread(self._function, **given))
-        output = self._function(**given)
-        return to_output(await output if inspect.isawaitable(output) else output)
+            output = await asyncio.to_thread(self._function, **given)
+        else:
+            output = self._function(**given)
+        return to_output(await output if inspect.isawaitable(output) else output, self.info.name)
 
     def stream(self, arguments: str) -> Stream[ToolOutput]:
         """The answer in chunks: those of an async generator, or the whole as one."""
@@ -90,11 +101,15 @@ class FunctionTool:
             yield await self.run(arguments)
             return
         source = self._function(**self._input.parse(arguments))
+        begun = False
         try:
             async for chunk in source:
-                yield to_output(chunk)
+                begun = True
+                yield to_output(chunk, self.info.name)
         finally:
             await source.aclose()
+        if not begun:
+            yield ""  # every call is answered, also by a tool that has nothing to say
 
 
 @overload
@@ -124,17 +139,36 @@ def tool(
     """
 
     def make(made: Callable[..., Any]) -> FunctionTool:
-        if blocking and (inspect.iscoroutinefunction(made) or inspect.isasyncgenfunction(made)):
-            raise DeclarationError(
-                f"{made.__name__} cannot be blocking",
-                expected="a plain function",
-                found="an async function",
-                remedy="drop blocking=True: async code does not block the loop",
-            )
         inputs = function_input(made, name=name, description=description)
+        _check_function(made, inputs.info.name, blocking=blocking)
         return FunctionTool(made, inputs, blocking=blocking)
 
     return make if function is None else make(function)
+
+
+def _check_function(function: Callable[..., Any], name: str, *, blocking: bool) -> None:
+    is_async = _is(inspect.iscoroutinefunction, function) or _is(
+        inspect.isasyncgenfunction, function
+    )
+    if blocking and is_async:
+        raise DeclarationError(
+            f"{name} cannot be blocking",
+            expected="a plain function",
+            found="an async function",
+            remedy="drop blocking=True: async code does not block the loop",
+        )
+    if _is(inspect.isgeneratorfunction, function):
+        raise DeclarationError(
+            f"{name} cannot be a generator",
+            expected="a function, an async function or an async generator",
+            found="a generator",
+            remedy="write async def to answer in chunks, or return a list",
+        )
+
+
+def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
+    """Whether `test` holds for a function, or for what calling an object calls."""
+    return test(function) or test(getattr(function, "__call__", None))  # noqa: B004
 
 
 def errors_to_text(
@@ -144,64 +178,82 @@ def errors_to_text(
 
     `describe` says what the model is told; by default the error's class and text. Interrupts and
     cancellation are not errors and pass through. In a stream, only errors before the first chunk
-    become an answer.
+    become an answer. A tool that streams stays one.
     """
-    return _ErrorsToText(wrapped, describe)
+    kind = _StreamedErrorsToText if isinstance(wrapped, StreamingTool) else _ErrorsToText
+    return kind(wrapped, describe or error_text)
 
 
 class _ErrorsToText:
     """See `errors_to_text`."""
 
-    def __init__(
-        self, wrapped: Tool, describe: Callable[[Exception], str | Awaitable[str]] | None
-    ) -> None:
+    def __init__(self, wrapped: Any, describe: Callable[[Exception], str | Awaitable[str]]) -> None:
         self._wrapped = wrapped
-        self._describe = describe or error_text
+        self._describe = describe
 
     @property
     def info(self) -> ToolInfo:
-        return self._wrapped.info
+        info: ToolInfo = self._wrapped.info
+        return info
+
+    def get_type(self) -> str:
+        return type_name(self._wrapped)
 
     async def run(self, arguments: str) -> ToolOutput:
         try:
-            return await self._wrapped.run(arguments)
+            output: ToolOutput = await self._wrapped.run(arguments)
         except Exception as error:  # noqa: BLE001 - the error is the answer
             return await self._text(error)
-
-    def stream(self, arguments: str) -> Stream[ToolOutput]:
-        return Stream.from_iterator(self._chunks(arguments))
-
-    async def _chunks(self, arguments: str) -> AsyncIterator[ToolOutput]:
-        wrapped = self._wrapped
-        if not isinstance(wrapped, StreamingTool):
-            yield await self.run(arguments)
-            return
-        begun = False
-        async with wrapped.stream(arguments) as chunks:
-            try:
-                async for chunk in chunks:
-                    begun = True
-                    yield chunk
-            except Exception as error:
-                if begun:
-                    raise
-                yield await self._text(error)
+        return output
 
     async def _text(self, error: Exception) -> str:
         told = self._describe(error)
         return await told if inspect.isawaitable(told) else told
 
 
+class _StreamedErrorsToText(_ErrorsToText):
+    def stream(self, arguments: str) -> Stream[ToolOutput]:
+        return Stream.from_iterator(self._chunks(arguments))
+
+    async def _chunks(self, arguments: str) -> AsyncIterator[ToolOutput]:
+        begun = False
+        try:
+            async with self._wrapped.stream(arguments) as chunks:
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+        except Exception as error:
+            if begun:
+                raise
+            yield await self._text(error)
+
+
 def error_text(error: Exception) -> str:
-    """What a model is told about an error: its class and its text."""
+    """What a model is told about an error: its class and its text, without the cause of it."""
+    if isinstance(error, AppError):  # its str() ends in the cause, which is for logs only
+        return f"{type(error).__name__}: {error.code}: {error.message}"
     return f"{type(error).__name__}: {error}"
 
 
-def to_output(value: Any) -> ToolOutput:
+def type_name(component: object) -> str:
+    """The implementation name of a component: its `get_type()`, else its class."""
+    get_type = getattr(component, "get_type", None)
+    return str(get_type()) if callable(get_type) else type(component).__name__
+
+
+def to_output(value: Any, name: str) -> ToolOutput:
     """A function's answer as a tool's: text and parts as they are, anything else as JSON."""
     if isinstance(value, str | ToolResult):
         return value
     dump = getattr(value, "model_dump_json", None)
     if callable(dump):  # a Pydantic model
         return str(dump())
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DeclarationError(
+            f"the answer of the tool {name} cannot be written as JSON: {error}",
+            expected="text, a ToolResult, plain data or a record",
+            found=type(value).__name__,
+            remedy="return text or plain data",
+        ) from error

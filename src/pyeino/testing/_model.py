@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from pyeino.components import ModelOptions
-from pyeino.schema import Message, ResponseMeta, Role, TokenUsage, ToolCall
+from pyeino.errors import ValidationError
+from pyeino.schema import FunctionCall, Message, ResponseMeta, Role, TokenUsage, ToolCall
 from pyeino.streams import Stream
 
 
@@ -21,7 +24,9 @@ class ScriptedReply:
     each chunk, and before the end, the model sleeps `delay` seconds. Before chunk number `at`
     (from 0; len(chunks) is the end) it sets `reached`, then waits for `hold` when there is one,
     and then raises `error` when there is one. `usage` None counts words. `extra` goes on the last
-    chunk, as do `tool_calls`, `finish_reason` and the usage.
+    chunk, as do `tool_calls`, `finish_reason` and the usage. With `argument_size` ≥ 1 tool calls
+    are streamed as providers do, before the last chunk: each with its index, first the id and name,
+    then the arguments in pieces of so many characters.
     """
 
     chunks: tuple[str, ...] = ("ok",)
@@ -32,6 +37,7 @@ class ScriptedReply:
     error: BaseException | None = None
     finish_reason: str = "stop"
     tool_calls: tuple[ToolCall, ...] = ()
+    argument_size: int = 0
     usage: TokenUsage | None = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -39,6 +45,27 @@ class ScriptedReply:
     def of(cls, text: str) -> ScriptedReply:
         """`text`, streamed word by word with its white space."""
         return cls(chunks=tuple(_words(text)))
+
+    @classmethod
+    def calling(cls, *calls: tuple[str, Any], text: str = "", size: int = 8) -> ScriptedReply:
+        """Calls of tools, each a name and its arguments: JSON text, or data to be made into it.
+
+        They have the ids call_0, call_1, … and are streamed in pieces of `size` characters.
+        """
+        made = [
+            ToolCall(
+                index=index,
+                id=f"call_{index}",
+                function=FunctionCall(name=name, arguments=_as_json(arguments)),
+            )
+            for index, (name, arguments) in enumerate(calls)
+        ]
+        return cls(
+            chunks=tuple(_words(text)),
+            tool_calls=tuple(made),
+            argument_size=size,
+            finish_reason="tool_calls",
+        )
 
 
 class CallState(StrEnum):
@@ -69,7 +96,8 @@ class ScriptedChatModel:
 
         model = ScriptedChatModel("first answer", ScriptedReply(chunks=("a", "b"), error=...))
 
-    A reply that holds is cancelled like any other call, which `calls[i].state` then says.
+    A reply that holds is cancelled like any other call, which `calls[i].state` then says. Options
+    are kept, not obeyed: the script says what comes. No messages are a ValidationError.
     """
 
     def __init__(self, *replies: str | Exception | ScriptedReply) -> None:
@@ -124,16 +152,23 @@ class ScriptedChatModel:
                 await _pause(reply, index)
                 call.sent += 1
                 yield Message.assistant(chunk)
+            for piece in _call_pieces(reply):
+                call.sent += 1
+                yield Message(role=Role.ASSISTANT, content="", tool_calls=(piece,))
             await _pause(reply, len(reply.chunks))
         except BaseException as error:
             self._end(call, error)
             raise
         self._end(call, None)
-        yield _last(reply, call, content="")
+        yield _last(reply, call, content="", tool_calls=not reply.argument_size)
 
     def _begin(
         self, messages: Sequence[Message], options: ModelOptions | None, *, streamed: bool
     ) -> tuple[ScriptedCall, ScriptedReply]:
+        if not messages:
+            raise ValidationError(
+                "EMPTY_PROMPT", "A chat needs at least one message", metadata={"field": "messages"}
+            )
         reply = self.replies[min(len(self.calls), len(self.replies) - 1)]
         call = ScriptedCall(messages=tuple(messages), options=options, streamed=streamed)
         self.calls.append(call)
@@ -163,7 +198,26 @@ async def _pause(reply: ScriptedReply, index: int) -> None:
         raise reply.error
 
 
-def _last(reply: ScriptedReply, call: ScriptedCall, *, content: str) -> Message:
+def _call_pieces(reply: ScriptedReply) -> Iterator[ToolCall]:
+    size = reply.argument_size
+    if not size:
+        return
+    for index, call in enumerate(reply.tool_calls):
+        head = FunctionCall(name=call.function.name, arguments="")
+        yield msgspec.structs.replace(call, index=index, function=head)
+        arguments = call.function.arguments
+        for start in range(0, len(arguments), size):
+            piece = FunctionCall(name="", arguments=arguments[start : start + size])
+            yield ToolCall(index=index, function=piece)
+
+
+def _as_json(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+
+
+def _last(
+    reply: ScriptedReply, call: ScriptedCall, *, content: str, tool_calls: bool = True
+) -> Message:
     usage = reply.usage
     if usage is None:
         prompt = sum(len(message.content.split()) for message in call.messages)
@@ -174,7 +228,7 @@ def _last(reply: ScriptedReply, call: ScriptedCall, *, content: str) -> Message:
     return Message(
         role=Role.ASSISTANT,
         content=content,
-        tool_calls=reply.tool_calls,
+        tool_calls=reply.tool_calls if tool_calls else (),
         response_meta=ResponseMeta(finish_reason=reply.finish_reason, usage=usage),
         extra=reply.extra,
     )

@@ -48,6 +48,7 @@ async def _open_local(settings: Settings, stack: AsyncExitStack, metrics: Metric
         )
     )
     metrics.watch_queue("model", lambda: model.queue_length)
+    metrics.watch_queue("model_active", lambda: model.active)
     configured = ConfiguredModel(
         model, defaults=default_options(settings), stall_timeout=llm.timeout
     )

@@ -90,11 +90,13 @@ async def test_a_local_model_that_is_not_there_names_the_command(
 ) -> None:
     monkeypatch.setenv("PYEINO_MODELS_DIR", str(tmp_path / "models"))
     settings = load_settings(overrides={"database.url": f"sqlite:///{tmp_path}/p.db"})
+    before = set(threading.enumerate())
     with pytest.raises(AppError, match="pyeino models pull") as error:
         async with build(settings):
             pass
     assert error.value.code == "MODEL_NOT_PULLED"
-    assert not [one for one in threading.enumerate() if one.name.startswith("pyeino")]
+    left = set(threading.enumerate()) - before
+    assert not [one for one in left if one.name.startswith("pyeino")]
 
 
 @contextmanager

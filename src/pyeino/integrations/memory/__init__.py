@@ -1,5 +1,7 @@
 """Stores in this process: nothing outlives it."""
 
+from pyeino.integrations.memory._cache import MemoryCache
+from pyeino.integrations.memory._rate_limit import MemoryRateLimit
 from pyeino.integrations.memory._repositories import (
     MemoryDatabase,
     MemoryMessageRepository,
@@ -7,4 +9,11 @@ from pyeino.integrations.memory._repositories import (
     MemorySessionRepository,
 )
 
-__all__ = ["MemoryDatabase", "MemoryMessageRepository", "MemoryScope", "MemorySessionRepository"]
+__all__ = [
+    "MemoryCache",
+    "MemoryDatabase",
+    "MemoryMessageRepository",
+    "MemoryRateLimit",
+    "MemoryScope",
+    "MemorySessionRepository",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pyeino.errors import DeclarationError
 from pyeino.monitoring import mask_text
@@ -16,11 +16,9 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def checked_url(base_url: str) -> str:
     """`base_url` without a slash at its end. Raises DeclarationError; never shows a password."""
-    try:
-        parts = urlsplit(base_url)
-        _ = parts.port  # raises for one that is no number
-    except ValueError as error:
-        raise _bad_url("an http:// or https:// URL", "something that is no URL") from error
+    parts = _split(base_url)
+    if parts is None:
+        raise _bad_url("an http:// or https:// URL", "something that is no URL, not shown here")
     if parts.username is not None or parts.password is not None:
         raise _bad_url("no user name or password in it", "both or one of them, not shown here")
     if parts.query or parts.fragment:
@@ -78,6 +76,15 @@ def hider(api_key: str, headers: Mapping[str, str] | None) -> Callable[[str], st
         return mask_text(text)
 
     return hide
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
+    except ValueError:  # its text quotes the URL: it may not be the context of our error
+        return None
+    return parts
 
 
 def _bad_url(expected: str, found: str) -> DeclarationError:

@@ -125,11 +125,10 @@ def status_of(told: Mapping[str, Any]) -> int:
     code = told.get("code")
     if isinstance(code, int):
         return code if 400 <= code < 600 else 500
-    if code in _TOO_LONG or told.get("type") in _TOO_LONG:
+    if _is_too_long(told):
         return 400
-    by_code = _STATUS_OF_CODE.get(code) if isinstance(code, str) else None
-    by_type = _STATUS_OF_CODE.get(str(told.get("type")))
-    return by_code or by_type or 500
+    by_code = _STATUS_OF_CODE.get(str(code))
+    return by_code or _STATUS_OF_CODE.get(str(told.get("type"))) or 500
 
 
 def as_text(raw: str | bytes) -> str:
@@ -148,7 +147,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _is_too_long(told: Mapping[str, Any]) -> bool:
     """Whether an error says, in one of the forms in use, that the prompt does not fit."""
-    if told.get("code") in _TOO_LONG or told.get("type") in _TOO_LONG:
+    if str(told.get("code")) in _TOO_LONG or str(told.get("type")) in _TOO_LONG:
         return True
     return "maximum context length" in str(told.get("message", ""))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -36,6 +37,7 @@ _MAX_BODY = 64 * 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
 _LINGER = 0.5  # seconds for the end of an answer to follow its [DONE]
 _ERROR_PATIENCE = 5.0  # seconds for the body of an error
+_LOOK = 1.0  # seconds between two looks at a connection that is silent
 _FAULTS = (TimeoutError, aiohttp.ClientError, OSError)
 _LASTING = (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch)
 
@@ -77,6 +79,7 @@ class Endpoint:
         self._session: aiohttp.ClientSession | None = None
         # aiohttp's own limit cancels those who wait for a connection when the session is closed
         self._places = asyncio.Semaphore(max_connections)
+        self._answers: set[aiohttp.ClientResponse] = set()
         self._closed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -96,6 +99,8 @@ class Endpoint:
     async def aclose(self) -> None:
         """Close every connection; calls under way fail. Closing again does nothing."""
         self._closed.set()
+        for response in tuple(self._answers):
+            response.close()  # tells its reader, which closing the session does not
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -134,7 +139,7 @@ class Endpoint:
                     if response.status == 200:
                         await self._check_kind(response)
                         decoder = SSEDecoder()
-                        while chunk := await response.content.readany():
+                        while chunk := await _next_bytes(response, self._timeout):
                             events = self._decode(decoder, chunk)
                             if not events:
                                 continue
@@ -152,18 +157,18 @@ class Endpoint:
 
     @asynccontextmanager
     async def _call(self, path: str, body: bytes) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        if self._places.locked():
-            async with asyncio.timeout(self._timeout):
-                await self._places.acquire()
-        else:
+        async with asyncio.timeout(self._timeout):
             await self._places.acquire()
         try:
-            response = await self._open().post(
-                self.base_url + path, data=body, headers=self._headers, allow_redirects=False
-            )
+            async with asyncio.timeout(self._timeout):
+                response = await self._open().post(
+                    self.base_url + path, data=body, headers=self._headers, allow_redirects=False
+                )
+            self._answers.add(response)
             try:
                 yield response
             finally:
+                self._answers.discard(response)
                 if response.content.at_eof():
                     response.release()
                 else:  # a connection with an unread answer cannot be used again
@@ -177,12 +182,8 @@ class Endpoint:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=self._timeout,
-                    sock_connect=self._connect_timeout,
-                    sock_read=self._timeout,
-                ),
+                # the other bounds are ours: see `_call` and `_next_bytes`
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -204,7 +205,7 @@ class Endpoint:
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while chunk := await response.content.readany():
+        while chunk := await _next_bytes(response, self._timeout):
             size += len(chunk)
             if size > _MAX_BODY:
                 cause = ProviderError(f"the answer is longer than {_MAX_BODY} bytes", status=200)
@@ -245,7 +246,7 @@ class Endpoint:
         body = bytearray()
         try:
             async with asyncio.timeout(min(_ERROR_PATIENCE, self._timeout / 2)):
-                while len(body) < _MAX_ERROR_BODY and (chunk := await response.content.readany()):
+                while len(body) < _MAX_ERROR_BODY and (chunk := await _next_bytes(response)):
                     body += chunk
         except _FAULTS as fault:
             body += f" (broken off: {type(fault).__name__})".encode()
@@ -266,11 +267,35 @@ class Endpoint:
         return failed("The connection to the model provider broke", cause), delay
 
 
+async def _next_bytes(response: aiohttp.ClientResponse, patience: float = math.inf) -> bytes:
+    """The next bytes of an answer, b"" at its end; TimeoutError after `patience` s of silence.
+
+    aiohttp never tells a reader that the chunked encoding broke when the break came in a packet
+    of its own, and its time-out is off by then: so the bound is ours, and so is the look whether
+    there still is a connection.
+    """
+    content = response.content
+    chunk = content.read_nowait()
+    if chunk or content.at_eof():
+        return chunk
+    while True:
+        step = min(patience, _LOOK)
+        try:
+            async with asyncio.timeout(step):
+                return await content.readany()
+        except TimeoutError:
+            patience -= step
+            if patience <= 0:
+                raise
+        if response.connection is None or response.connection.transport is None:
+            raise aiohttp.ClientPayloadError("the connection was lost in the middle of an answer")
+
+
 async def _finish(response: aiohttp.ClientResponse) -> None:
     """Read what follows [DONE], so that the connection can serve the next call."""
     try:
         async with asyncio.timeout(_LINGER):
-            while await response.content.readany():
+            while await _next_bytes(response):
                 pass
     except _FAULTS:
         response.close()  # the answer is whole all the same

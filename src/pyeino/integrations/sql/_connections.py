@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from pyeino.integrations.sql._migrate import migrate
 
 MEMORY: Final = ":memory:"
 _LOCK_TIMEOUT: Final = 5.0
+_START_TIMEOUT: Final = 30.0
+_RETRY_EVERY: Final = 0.02
 
 
 def make_file(path: str) -> None:
@@ -47,8 +50,28 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, *, where: str, strict: bool) -> None:
-    """Set the writing connection and bring the schema up to date."""
+    """Set the writing connection and bring the schema up to date.
+
+    Others may be starting on the same file at the same time: their migration is waited for.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {round(_START_TIMEOUT * 1000)}")
     migrate(connection, where=where)
     # After the check of the schema, so that a file which is not ours stays as it was.
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_write_ahead_log(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if strict else 'NORMAL'}")
+    connection.execute(f"PRAGMA busy_timeout = {round(_LOCK_TIMEOUT * 1000)}")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Change the journal mode; SQLite does not wait for others here, whatever its time-out says."""
+    deadline = time.monotonic() + _START_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_EVERY)
+        else:
+            return

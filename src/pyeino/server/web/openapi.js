@@ -3,7 +3,7 @@
 const VERBS = ["get", "post", "put", "patch", "delete", "head", "options"];
 const DEEPEST = 5;
 
-/** Values for members that have no example of their own, by name: in what is sent and answered. */
+/** Values for members that have no example of their own, by name: sent, in a path, answered. */
 const SENT = {
   user_id: "alice",
   session_id: "a-session",
@@ -12,6 +12,7 @@ const SENT = {
   role: "user",
   model: "default",
 };
+const IN_PATHS = { model_id: "default", name: "style.css" };
 const ANSWERED = {
   content: "Hello! I am a language model.",
   delta: "Hello",
@@ -175,10 +176,8 @@ const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** The curl command that makes this call against `server`. */
 export function curl(document_, { path, verb, operation }, server) {
   const query = operation.parameters.filter((one) => one.in === "query" && one.required);
-  const value = ({ name, schema = {}, example }) => {
-    const found = example ?? sample(document_, schema, { name });
-    return String(found === "id" ? "default" : found);
-  };
+  const value = ({ name, schema = {}, example }) =>
+    String(example ?? IN_PATHS[name] ?? sample(document_, schema, { name }));
   let url = server + path;
   for (const parameter of operation.parameters.filter((one) => one.in === "path")) {
     url = url.replace(`{${parameter.name}}`, encodeURIComponent(value(parameter)));
