@@ -357,15 +357,10 @@ async def check_any_text_is_kept(scope_of: ScopeOf) -> None:
     scope = scope_of("t")
     text = "".join(map(chr, range(0x20))) + "\x7f\u2028 \\ ' % $1 \U0010ffff\x10e\x100"
     await scope.sessions.create("s", user_id="ann", title=text)
-    session = await scope.sessions.update("s", user_id="ann", metadata={text: [text]})
-    expect_equal((session.title, session.metadata), (text, {text: [text]}), "in a session")
-    question = NewMessage(id="q", role="user", content=text)
-    stored = await scope.messages.begin_turn("s", user_id="ann", messages=[question], answer_id="a")
-    expect_equal(stored[0].content, text, "as a new message")
-    outcome = TurnOutcome(status=MessageStatus.COMPLETED, content=text)
-    await scope.messages.finish_turn("a", user_id="ann", outcome=outcome)
-    history = await scope.messages.history("s", user_id="ann", limit=5)
-    expect_equal([one.content for one in history], [text, text], "as stored messages")
+    expect_equal((await scope.sessions.get("s", user_id="ann")).title, text, "in a session")
+    asked = [NewMessage(id="q", role="user", content=text)]
+    await scope.messages.begin_turn("s", user_id="ann", messages=asked, answer_id="a")
+    expect_equal((await scope.messages.get("q", user_id="ann")).content, text, "in a message")
 
 
 async def check_records_are_apart(scope_of: ScopeOf) -> None:

@@ -7,7 +7,7 @@ from pyeino.wiring._convert import parse_duration
 from pyeino.wiring._databases import database_schema, describe_database, migrate_database
 from pyeino.wiring._load import load_settings
 from pyeino.wiring._problem import SettingProblem, SettingsError
-from pyeino.wiring._show import SettingRow, setting_rows
+from pyeino.wiring._show import SettingRow, documented_settings, setting_rows
 from pyeino.wiring._tree import LOCAL_MODEL, Settings
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "build",
     "database_schema",
     "describe_database",
+    "documented_settings",
     "is_loopback",
     "load_settings",
     "make_logger",

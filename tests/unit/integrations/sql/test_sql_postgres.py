@@ -437,6 +437,17 @@ def test_any_text_comes_back(text: str) -> None:
     assert from_text(stored) == text
 
 
+async def test_an_answer_with_nul_comes_back(database: PostgresDatabase) -> None:
+    scope = database.scope()
+    await scope.sessions.create("s", user_id="ann")
+    await scope.messages.begin_turn("s", user_id="ann", messages=_ask(1), answer_id="a")
+    outcome = TurnOutcome(
+        status=MessageStatus.COMPLETED, content="a\x00b\x10", finish_reason="stop"
+    )
+    assert await scope.messages.finish_turn("a", user_id="ann", outcome=outcome)
+    assert (await scope.messages.history("s", user_id="ann", limit=9))[1].content == "a\x00b\x10"
+
+
 async def test_what_is_no_text_is_refused_without_repeating_it(database: PostgresDatabase) -> None:
     sessions = database.scope().sessions
     with pytest.raises(AppError, match="INVALID_REQUEST") as caught:
