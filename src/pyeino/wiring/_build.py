@@ -9,13 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
-from pyeino.integrations.sql import SqliteDatabase
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits
 from pyeino.stores import Cache, RateLimitStore
 from pyeino.wiring._chains import default_chains, own_chain
-from pyeino.wiring._retrieval import Retrieval
+from pyeino.wiring._databases import Database, open_database
+from pyeino.wiring._retrieval import Retrieval, passages_of
 from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
 
@@ -61,9 +61,8 @@ async def build(
             # Joins the writer's thread, so not in the loop.
             stack.push_async_callback(asyncio.to_thread, log.close)
         metrics = Metrics()
-        database = await stack.enter_async_context(
-            await SqliteDatabase.open(settings.database_path)
-        )
+        database = await open_database(settings, logger=log)
+        stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
@@ -71,7 +70,12 @@ async def build(
             own_chain(chat_chain)
             if chat_chain is not None
             else await default_chains(
-                settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
+                settings,
+                stack,
+                store=passages_of(scope),
+                cache=shared.cache,
+                log=log,
+                metrics=metrics,
             )
         )
         service = await stack.enter_async_context(
@@ -102,7 +106,7 @@ async def build(
 
 
 def _watch(
-    metrics: Metrics, *, service: ChatService, database: SqliteDatabase, log: StructuredLogger
+    metrics: Metrics, *, service: ChatService, database: Database, log: StructuredLogger
 ) -> None:
     """Show how much waits, and where."""
     metrics.watch_queue("runs", lambda: service.active_runs)

@@ -31,7 +31,7 @@ async def default_chains(
     settings: Settings,
     stack: AsyncExitStack,
     *,
-    store: PassageStore,
+    store: PassageStore | None,
     cache: Cache | None,
     log: StructuredLogger,
     metrics: Metrics,

