@@ -66,17 +66,9 @@ async def build(
         shared = await open_shared(settings, stack)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
-        chains = (
-            own_chain(chat_chain)
-            if chat_chain is not None
-            else await default_chains(
-                settings,
-                stack,
-                store=passages_of(scope),
-                cache=shared.cache,
-                log=log,
-                metrics=metrics,
-            )
+        store, cache = passages_of(scope), shared.cache
+        chains = own_chain(chat_chain) or await default_chains(
+            settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
         service = await stack.enter_async_context(
             ChatService(

@@ -49,8 +49,10 @@ async def default_chains(
     return Chains(chat=plain, model=opened.info, rag=rag, retrieval=found)
 
 
-def own_chain(chain: Runnable[ChatInput, Message]) -> Chains:
-    """A chain of the user's alone; it looks up by itself what it wants to know."""
+def own_chain(chain: Runnable[ChatInput, Message] | None) -> Chains | None:
+    """A chain of the user's alone, which looks up by itself; None when there is none."""
+    if chain is None:
+        return None
     name = getattr(chain, "name", "") or "chain"
     info = ModelInfo(id=name, provider="chain", description="a chain of your own")
     return Chains(chat=chain, model=info)

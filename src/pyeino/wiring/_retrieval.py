@@ -65,8 +65,9 @@ async def open_retrieval(
 ) -> Retrieval | None:
     """Retrieval over `store`, closed by `stack`; None when the settings turn it off.
 
-    Also None, and said in the log, when there is no `store` for passages, or when the local embedder is there by default only and its extra
-    is not installed. Where the index has passages the embedder is loaded before this returns.
+    Also None, and said in the log, when there is no `store` for passages, or when the local
+    embedder is there by default only and its extra is not installed. Where the index has passages
+    the embedder is loaded before this returns.
     """
     rag = settings.rag
     if rag.vector_store.provider == "none" or rag.embedding.provider == "none":

@@ -54,6 +54,13 @@ class _Opened:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Retrieval | None:
+        try:
+            return await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _open(self) -> Retrieval | None:
         database = await self._stack.enter_async_context(
             await SqliteDatabase.open(self._settings.database_path)
         )
