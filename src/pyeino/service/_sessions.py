@@ -141,9 +141,7 @@ class Sessions:
         if title is not None:
             _check_title(title)
         check_json("metadata", metadata, self._limits.metadata_bytes)
-        changed = self._sessions.update(
-            session_id, user_id=user_id, title=title, metadata=metadata
-        )
+        changed = self._sessions.update(session_id, user_id=user_id, title=title, metadata=metadata)
         return _session_record(await self._ask(changed))
 
     async def delete(
