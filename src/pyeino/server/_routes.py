@@ -107,7 +107,8 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
 
 
 def _session_routes() -> tuple[RouteEntry, ...]:
-    one = "/api/v1/sessions/{session_id}"
+    # An id may hold anything that can be printed, a slash too.
+    one = "/api/v1/sessions/{session_id:path}"
     return (
         RouteEntry(
             method="GET",
@@ -129,6 +130,16 @@ def _session_routes() -> tuple[RouteEntry, ...]:
             status=201,
             response=SessionRecord,
             errors=(409, 503),
+        ),
+        RouteEntry(
+            method="GET",
+            path=f"{one}/messages",
+            summary="List a session's messages, from either end",
+            handler=_sessions.list_messages,
+            tag="sessions",
+            query=_sessions.MessagesQuery,
+            response=MessagePage,
+            errors=(404, 503),
         ),
         RouteEntry(
             method="GET",
@@ -160,16 +171,6 @@ def _session_routes() -> tuple[RouteEntry, ...]:
             query=_sessions.UserQuery,
             status=204,
             errors=(403, 404, 503),
-        ),
-        RouteEntry(
-            method="GET",
-            path=f"{one}/messages",
-            summary="List a session's messages, from either end",
-            handler=_sessions.list_messages,
-            tag="sessions",
-            query=_sessions.MessagesQuery,
-            response=MessagePage,
-            errors=(404, 503),
         ),
     )
 

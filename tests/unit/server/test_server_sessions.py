@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -237,3 +238,13 @@ async def test_a_conversation_without_a_question_is_refused(serve: Any, path: st
         answer = await running.http.post(path, json=body)
         assert answer.status_code == 400
         assert answer.json()["error"]["metadata"]["field"] == "messages"
+
+
+@pytest.mark.parametrize("session_id", ["a/b", "ü ✓", "a?b&c#d", "..", "50%25", "messages"])
+async def test_ids_hold_what_can_be_printed(serve: Any, session_id: str) -> None:
+    async with serve("ok") as running:
+        await say(running, session_id)
+        path = f"{ROOT}/{quote(session_id, safe='')}".replace("..", "%2E%2E")
+        assert (await running.http.get(path)).json()["session_id"] == session_id
+        assert len((await running.http.get(f"{path}/messages")).json()["items"]) == 2
+        assert (await running.http.delete(path)).status_code == 204
