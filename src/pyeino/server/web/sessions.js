@@ -206,12 +206,15 @@ export function makeDrawer({ panel, button, shade }) {
     button.focus();
   };
   button.addEventListener("click", () => {
-    set(!panel.classList.contains("open"));
+    if (panel.classList.contains("open")) return close();
+    set(true);
     panel.querySelector(".session-open")?.focus();
   });
   shade.addEventListener("click", close);
   panel.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
+    if (event.key !== "Escape" || !panel.classList.contains("open")) return;
+    event.stopPropagation(); // else it would also stop the answer
+    close();
   });
   narrow.addEventListener("change", () => set(false));
   set(false);
