@@ -49,7 +49,7 @@ class Embeddings:
             raise NotFoundError(
                 "EMBEDDINGS_NOT_CONFIGURED",
                 "This server has no embedding model",
-                details="Set rag.embedding, or give the service an embedder.",
+                details="Configure one, or make the service with an embedder.",
             )
         if model not in (DEFAULT_MODEL, self.model):
             raise NotFoundError(
