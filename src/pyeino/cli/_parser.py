@@ -175,6 +175,11 @@ def _add_config(commands: _Group) -> None:
     check = config.add("check", "say what is wrong with the settings", "_config:check")
     for parser in (show, check):
         _add_settings(parser)
+    init = config.add("init", "write a file with every setting and its default", "_config:init")
+    init.add_argument(
+        "file", nargs="?", default="configs/config.yaml", help="default: configs/config.yaml"
+    )
+    init.add_argument("--force", action="store_true", help="overwrite a file that is there")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pyeino.wiring._checks import is_loopback
 from pyeino.wiring._convert import parse_duration
 from pyeino.wiring._load import load_settings
 from pyeino.wiring._problem import SettingProblem, SettingsError
-from pyeino.wiring._show import SettingRow, setting_rows
+from pyeino.wiring._show import SettingRow, documented_settings, setting_rows
 from pyeino.wiring._tree import LOCAL_MODEL, Settings
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "UnfitChainError",
     "as_chat_chain",
     "build",
+    "documented_settings",
     "is_loopback",
     "load_settings",
     "make_logger",
