@@ -42,6 +42,7 @@ def route_table(options: ServerOptions) -> tuple[RouteEntry, ...]:
     return (
         *_chat_routes(),
         *_session_routes(),
+        *_one_session_routes(),
         *_openai_routes(),
         *_watch_routes(options),
         *_page_routes(),
@@ -107,8 +108,6 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
 
 
 def _session_routes() -> tuple[RouteEntry, ...]:
-    # An id may hold anything that can be printed, a slash too.
-    one = "/api/v1/sessions/{session_id:path}"
     return (
         RouteEntry(
             method="GET",
@@ -131,6 +130,13 @@ def _session_routes() -> tuple[RouteEntry, ...]:
             response=SessionRecord,
             errors=(409, 503),
         ),
+    )
+
+
+def _one_session_routes() -> tuple[RouteEntry, ...]:
+    # An id may hold anything that can be printed, a slash too: so the longer path comes first.
+    one = "/api/v1/sessions/{session_id:path}"
+    return (
         RouteEntry(
             method="GET",
             path=f"{one}/messages",
