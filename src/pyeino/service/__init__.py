@@ -1,6 +1,7 @@
 """The business layer: chat requests answered through the chain that fits, history kept."""
 
 from pyeino.service._chat_service import ChatService
+from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
 from pyeino.service._ids import generate_message_id
 from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
 from pyeino.service._limits import ServiceLimits
@@ -17,6 +18,13 @@ from pyeino.service._records import (
 )
 from pyeino.service._runs import Run, RunManager, StopReason
 from pyeino.service._selection import ChainFacts, Selection, Selector, select_chain
+from pyeino.service._sessions import (
+    MessagePage,
+    MessageRecord,
+    SessionPage,
+    SessionRecord,
+    Sessions,
+)
 
 __all__ = [
     "CallContext",
@@ -28,6 +36,10 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChatService",
+    "EmbeddingAnswer",
+    "Embeddings",
+    "MessagePage",
+    "MessageRecord",
     "MultiTurnChatRequest",
     "RAGInput",
     "Run",
@@ -35,6 +47,9 @@ __all__ = [
     "Selection",
     "Selector",
     "ServiceLimits",
+    "SessionPage",
+    "SessionRecord",
+    "Sessions",
     "StopReason",
     "TokenUsage",
     "ToolInput",
