@@ -144,6 +144,9 @@ def _serve_file(route: Route) -> None:
     if path == "/v1/models":
         route.fulfill(json=MODELS)
         return
+    if path == "/api/v1/sessions":
+        route.fulfill(json={"items": []})
+        return
     name = {"/": "index.html", "/docs": "docs.html"}.get(path, path.rsplit("/", 1)[-1])
     file = WEB / name
     if not file.is_file():

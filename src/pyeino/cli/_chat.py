@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import (
@@ -28,23 +29,27 @@ def chat(arguments: argparse.Namespace) -> int:
     """Answer one question, or talk until Ctrl-D, or Ctrl-C at the prompt."""
     if arguments.message is not None and not arguments.message.strip():
         raise UsageError("the question is empty")
+    if arguments.session is not None and not arguments.session.strip():
+        raise UsageError("the session has no name", remedy="leave --session out for a new one")
     with _open(arguments) as conversation:
         if arguments.message is not None:
             return ask_once(conversation, arguments.message)
+        if arguments.session is not None:
+            show_earlier(conversation)
         return talk(conversation)
 
 
 def _open(arguments: argparse.Namespace) -> AbstractContextManager[Conversation]:
     if arguments.url:
-        return _remote(arguments.url)
+        return _remote(arguments.url, arguments.session)
     return _local(arguments)
 
 
 @contextmanager
-def _remote(url: str) -> Generator[Conversation]:
+def _remote(url: str, session_id: str | None) -> Generator[Conversation]:
     from pyeino.cli._remote import RemoteConversation
 
-    yield RemoteConversation(address_of(url))
+    yield RemoteConversation(address_of(url), session_id=session_id)
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def _local(arguments: argparse.Namespace) -> Generator[Conversation]:
         async with build(settings) as application:
             yield application.service
 
-    with local_conversation(open_service) as conversation:
+    with local_conversation(open_service, session_id=arguments.session) as conversation:
         yield conversation
 
 
@@ -82,20 +87,25 @@ def ask_once(conversation: Conversation, message: str) -> int:
 def talk(conversation: Conversation) -> int:
     """Questions from standard input until it ends; a failed answer does not end the talk."""
     human = is_terminal(sys.stdin)
+    session_id = printable(conversation.session_id)
     if human:
         _enable_line_editing()
         who = f"{conversation.model} answers. " if conversation.model else ""
         note(f"{who}Ctrl-C stops an answer, Ctrl-D ends.")
     code = ExitCode.OK
+    asked = False
     while True:
         try:
             message = input("> " if human else "").strip()
         except (EOFError, KeyboardInterrupt):
             if human:
                 say()
+                if asked:
+                    note(f"Go on with: pyeino chat --session {shlex.quote(session_id)}")
             return code
         if not message:
             continue
+        asked = True
         try:
             show_answer(conversation, message)
         except KeyboardInterrupt:
@@ -104,6 +114,17 @@ def talk(conversation: Conversation) -> int:
         except PyeinoError as error:
             note(f"pyeino: {printable(str(error))}")
             code = ExitCode.OK if human else ExitCode.FAILURE
+
+
+def show_earlier(conversation: Conversation) -> None:
+    """Say on standard error what was said before, so that it is not taken for an answer."""
+    messages = conversation.earlier()
+    if not messages:
+        note(f"({printable(conversation.session_id)} is a new session)")
+    for message in messages:
+        mark = "> " if message.role == "user" else ""
+        text = message.content or f"({message.error_code or message.status})"
+        note(f"{mark}{printable(text)}")
 
 
 def show_answer(conversation: Conversation, message: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Protocol
 
-from pyeino.cli._conversation import Session
+from pyeino.cli._conversation import EARLIER_MESSAGES, USER, Session
 from pyeino.components import ModelInfo
-from pyeino.service import ChatChunk, ChatRequest
+from pyeino.errors import NotFoundError
+from pyeino.service import ChatChunk, ChatRequest, MessageRecord, Sessions
 from pyeino.streams import Stream
 
 
@@ -24,6 +25,11 @@ class StreamingService(Protocol):
         """Who answers; the first one by default."""
         ...
 
+    @property
+    def sessions(self) -> Sessions:
+        """The conversations that there were."""
+        ...
+
     def stream_chat(self, request: ChatRequest) -> Stream[ChatChunk]:
         """One answer, streamed."""
         ...
@@ -33,8 +39,12 @@ OpenService = Callable[[], AbstractAsyncContextManager[StreamingService]]
 
 
 @contextmanager
-def local_conversation(open_service: OpenService) -> Generator[LocalConversation]:
+def local_conversation(
+    open_service: OpenService, *, session_id: str | None = None
+) -> Generator[LocalConversation]:
     """A conversation with the service that `open_service` opens, for as long as the `with`.
+
+    It goes on with `session_id`, or begins a session of its own.
 
     The event loop runs in a thread of its own, because the main thread waits for the keyboard;
     the service is opened and closed there, by one task.
@@ -43,7 +53,7 @@ def local_conversation(open_service: OpenService) -> Generator[LocalConversation
     thread = threading.Thread(target=host.run, name="pyeino-chat")
     thread.start()
     try:
-        yield LocalConversation(host)
+        yield LocalConversation(host, session_id=session_id)
     finally:
         host.stop()
         thread.join()
@@ -90,12 +100,30 @@ class _Host:
 class LocalConversation:
     """The turns of one conversation; used from one thread, which is not the event loop's."""
 
-    def __init__(self, host: _Host) -> None:
+    def __init__(self, host: _Host, *, session_id: str | None = None) -> None:
         self._service = host.service.result()
         self._loop = host.loop
-        self._session = Session()
+        self._session = Session(session_id)
         models = self._service.models
         self.model = models[0].id if models else ""
+
+    @property
+    def session_id(self) -> str:
+        """The session that the turns belong to."""
+        return self._session.session_id
+
+    def earlier(self) -> Sequence[MessageRecord]:
+        """The last messages of the session, oldest first; none when it is new."""
+        if self._loop is None:
+            raise AssertionError("the event loop has not begun")
+        listing = self._service.sessions.messages(
+            self.session_id, user_id=USER, limit=EARLIER_MESSAGES, newest_first=True
+        )
+        try:
+            page = asyncio.run_coroutine_threadsafe(listing, self._loop).result()
+        except NotFoundError:
+            return ()
+        return page.items[::-1]
 
     def answer(self, message: str) -> Generator[ChatChunk]:
         """The chunks of the answer; closing the generator cancels the run and waits for its end."""

@@ -21,6 +21,7 @@ examples:
   pyeino serve --set llm.max_tokens=512       change one setting
   pyeino chat                                 chat in the terminal, without a server
   pyeino chat "Why is the sky blue?"          one question
+  pyeino chat --session plans                 go on with a session, or begin one of this name
   pyeino chat --url http://127.0.0.1:8080     chat with a running server
   pyeino ingest docs                          index a folder, so that answers cite it
   pyeino health                               exit code 0 when the server answers
@@ -132,6 +133,9 @@ def _add_chat(commands: _Group) -> None:
         epilog=_SETTINGS,
     )
     chat.add_argument("message", nargs="?", help="one question; without it, a conversation")
+    chat.add_argument(
+        "--session", metavar="ID", help="go on with this session, and show what was said in it"
+    )
     chat.add_argument("--url", help="a running server, such as http://127.0.0.1:8080")
     _add_settings(chat)
 

@@ -1,19 +1,21 @@
-"""A conversation with a server, over its native streaming route."""
+"""A conversation with a server, over its native routes."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from urllib.parse import quote
 
 import msgspec
 
 from pyeino.cli._address import Address
-from pyeino.cli._conversation import Session
+from pyeino.cli._conversation import EARLIER_MESSAGES, USER, Session
 from pyeino.errors import PyeinoError
-from pyeino.service import ChatChunk
+from pyeino.service import ChatChunk, MessagePage, MessageRecord
 from pyeino.wire import ProblemDetails, SSEDecoder, SSEEvent
 
 _PATH = "/api/v1/chat/stream"
+_LARGEST = 64 * 1024 * 1024
 _CONNECT_TIMEOUT = 10.0
 # A live stream is never quiet for longer than its heartbeats allow.
 _READ_TIMEOUT = 60.0
@@ -28,10 +30,38 @@ class RemoteChatError(PyeinoError):
 class RemoteConversation:
     """The turns of one conversation with the server at `address`."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, session_id: str | None = None) -> None:
         self._address = address
-        self._session = Session()
+        self._session = Session(session_id)
         self.model = ""
+
+    @property
+    def session_id(self) -> str:
+        """The session that the turns belong to."""
+        return self._session.session_id
+
+    def earlier(self) -> Sequence[MessageRecord]:
+        """The last messages of the session, oldest first; none when it is new."""
+        session = quote(self.session_id, safe="")
+        path = (
+            f"{self._address.prefix}/api/v1/sessions/{session}/messages"
+            f"?user_id={USER}&order=desc&limit={EARLIER_MESSAGES}"
+        )
+        connection = self._address.connect(timeout=_CONNECT_TIMEOUT)
+        try:
+            connection.request("GET", path, headers={"Accept": "application/json"})
+            response = connection.getresponse()
+            body = response.read(_LARGEST)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+        if response.status == 200:
+            return msgspec.json.decode(body, type=MessagePage).items[::-1]
+        refusal = _refused(response.status, body)
+        if refusal.code == "SESSION_NOT_FOUND":
+            return ()
+        raise refusal
 
     def answer(self, message: str) -> Generator[ChatChunk]:
         """The chunks of the answer; closing the generator leaves, which stops the answer."""
@@ -48,13 +78,16 @@ class RemoteConversation:
                 remedy="ask again; the server's log may say more",
             )
         except (OSError, http.client.HTTPException) as error:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise RemoteChatError(
-                f"{self._address} cannot be reached: {reason or type(error).__name__}",
-                remedy="start the server with `pyeino serve`, or check --url",
-            ) from error
+            raise self._unreachable(error) from error
         finally:
             connection.close()
+
+    def _unreachable(self, error: Exception) -> RemoteChatError:
+        reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+        return RemoteChatError(
+            f"{self._address} cannot be reached: {reason or type(error).__name__}",
+            remedy="start the server with `pyeino serve`, or check --url",
+        )
 
     def _post(
         self, connection: http.client.HTTPConnection, body: bytes

@@ -1,6 +1,9 @@
-"""Middleware: a bound on the requests that are served at the same time."""
+"""A bound on the requests that are served at the same time, whichever door they come through."""
 
 from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -8,23 +11,16 @@ from pyeino.errors import InternalError
 from pyeino.server._asgi import local_path
 
 
-class Admission:
-    """Answers 503 with retry-after beyond `limit` requests at once; `exempt` paths never wait.
+class Gate:
+    """Lets `limit` requests in at a time; HTTP and WebSocket requests count alike."""
 
-    Probes and scrapes are exempt, so that a busy server still says that it is alive.
-    """
-
-    def __init__(self, app: ASGIApp, *, limit: int, exempt: frozenset[str]) -> None:
-        self._app = app
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._exempt = exempt
         self.active = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or raise SERVER_BUSY."""
-        if scope["type"] != "http" or local_path(scope) in self._exempt:
-            await self._app(scope, receive, send)
-            return
+    @contextmanager
+    def admit(self) -> Generator[None]:
+        """Count a request for as long as the `with`; InternalError SERVER_BUSY (503) when full."""
         if self.active >= self._limit:
             raise InternalError(
                 "SERVER_BUSY",
@@ -34,6 +30,27 @@ class Admission:
             )
         self.active += 1
         try:
-            await self._app(scope, receive, send)
+            yield
         finally:
             self.active -= 1
+
+
+class Admission:
+    """Middleware: HTTP requests pass the gate; `exempt` paths never wait.
+
+    Probes and scrapes are exempt, so that a busy server still says that it is alive. A WebSocket
+    is not a request: each of those that come over it passes the gate by itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, gate: Gate, exempt: frozenset[str]) -> None:
+        self._app = app
+        self._gate = gate
+        self._exempt = exempt
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or raise SERVER_BUSY."""
+        if scope["type"] != "http" or local_path(scope) in self._exempt:
+            await self._app(scope, receive, send)
+            return
+        with self._gate.admit():
+            await self._app(scope, receive, send)

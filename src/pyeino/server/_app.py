@@ -8,7 +8,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pyeino.monitoring import Logger, Metrics
-from pyeino.server._admission import Admission
+from pyeino.server._admission import Admission, Gate
 from pyeino.server._backend import Backend, ChatBackend, Probe
 from pyeino.server._context import RequestIds
 from pyeino.server._errors import ErrorBoundary
@@ -46,6 +46,10 @@ class ServerApp:
         """Answer 503 on /ready from now on, so that nobody sends more."""
         self._backend.draining = True
 
+    async def close_sockets(self) -> None:
+        """Close every WebSocket (1012) once its last frames are out; later ones at once."""
+        await self._backend.sockets.close()
+
     def count_connections(self, source: Callable[[], float]) -> None:
         """Ask `source` for the number of open connections whenever metrics are read."""
         self._backend.metrics.watch_connections(source)
@@ -75,6 +79,7 @@ def create_app(
         options=options,
         metrics=metrics,
         logger=logger,
+        gate=Gate(options.max_requests),
         probes=dict(probes or {}),
     )
     return ServerApp(backend)
@@ -85,7 +90,7 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
     options = backend.options
     watchers = frozenset({HEALTH, READY, *filter(None, (options.metrics_path,))})
     app: ASGIApp = router
-    app = Admission(app, limit=options.max_requests, exempt=watchers)
+    app = Admission(app, gate=backend.gate, exempt=watchers)
     hosts = options.allowed_hosts
     if options.host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared with, not bound to)
         hosts = (*hosts, options.host)

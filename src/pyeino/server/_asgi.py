@@ -11,6 +11,9 @@ from starlette.types import Receive, Scope, Send
 RECORD_KEY = "pyeino.request"
 CONNECTION_KEY = "pyeino.connection"
 
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""The messages that carry the headers of an answer."""
+
 Headers = Iterable[tuple[bytes, bytes]]
 Abort = Callable[[], None]
 
@@ -23,6 +26,7 @@ class ClientGoneError(OSError):
 class RequestRecord:
     """What is learned about a request while it is served; read by the access log and metrics."""
 
+    method: str = "GET"
     endpoint: str = "unmatched"
     status: int = 0
     started: bool = False
@@ -80,6 +84,19 @@ async def send_reply(send: Send, *, status: int, headers: Headers, body: bytes) 
     """A whole response in two messages."""
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def refuse_socket(
+    scope: Scope, send: Send, *, status: int, headers: Headers, body: bytes
+) -> None:
+    """Answer a WebSocket's handshake with a whole response, or close where the server cannot."""
+    extensions: dict[str, Any] = scope.get("extensions") or {}
+    if "websocket.http.response" not in extensions:
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    start = "websocket.http.response.start"
+    await send({"type": start, "status": status, "headers": list(headers)})
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

@@ -8,15 +8,22 @@ from typing import Protocol
 
 from pyeino.components import ModelInfo
 from pyeino.monitoring import Logger, Metrics
+from pyeino.server._admission import Gate
 from pyeino.server._options import ServerOptions
+from pyeino.server._sockets import Sockets
 from pyeino.service import (
     CallContext,
     ChatChunk,
     ChatRequest,
     ChatResponse,
+    Embeddings,
     MultiTurnChatRequest,
+    Sessions,
 )
 from pyeino.streams import Stream
+
+LOCAL_USER = "local"
+"""The one user there is as long as nobody has to say who they are."""
 
 Probe = Callable[[], Awaitable[None]]
 """Raises when what it stands for is not ready."""
@@ -28,6 +35,16 @@ class ChatBackend(Protocol):
     @property
     def models(self) -> Sequence[ModelInfo]:
         """The models that can be asked for by their id."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """The conversations of each user."""
+        ...
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """Texts to vectors, where there is a model for it."""
         ...
 
     async def chat(self, request: ChatRequest, *, call: CallContext | None = None) -> ChatResponse:
@@ -55,12 +72,17 @@ class ChatBackend(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Backend:
-    """The service, its surroundings, and whether the server is on its way out."""
+    """The service, its surroundings, and whether the server is on its way out.
+
+    `gate` counts the requests under way; `sockets` are the open WebSockets.
+    """
 
     service: ChatBackend
     options: ServerOptions
     metrics: Metrics
     logger: Logger
+    gate: Gate
+    sockets: Sockets = field(default_factory=Sockets)
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
     draining: bool = False
     openapi: bytes = b"{}"

@@ -8,7 +8,7 @@ from pyeino.errors import AppError
 from pyeino.monitoring import request_context
 from pyeino.server._exchange import Exchange
 from pyeino.server._stream import send_stream
-from pyeino.service import CallContext, ChatChunk, ChatRequest
+from pyeino.service import CallContext, ChatChunk, ChatRequest, MultiTurnChatRequest
 from pyeino.wire import ChunkFrames, encode_event, problem_from
 
 RECONNECT_MS = 2_000
@@ -33,6 +33,20 @@ async def chat(exchange: Exchange, request: ChatRequest) -> None:
 async def chat_stream(exchange: Exchange, request: ChatRequest) -> None:
     """Answer one message as events: a chunk each, then exactly one of done, error, cancelled."""
     stream = exchange.backend.service.stream_chat(request, call=call_context())
+    await send_stream(exchange, stream, NativeFormat(path=exchange.scope["path"]))
+
+
+async def multi_turn(exchange: Exchange, request: MultiTurnChatRequest) -> None:
+    """Answer a conversation, whole."""
+    response = await exchange.while_connected(
+        exchange.backend.service.multi_turn_chat(request, call=call_context())
+    )
+    await exchange.reply_json(response)
+
+
+async def multi_turn_stream(exchange: Exchange, request: MultiTurnChatRequest) -> None:
+    """Answer a conversation as events, as `chat_stream` does."""
+    stream = exchange.backend.service.stream_multi_turn(request, call=call_context())
     await send_stream(exchange, stream, NativeFormat(path=exchange.scope["path"]))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.errors import AppError, NotFoundError
 from pyeino.monitoring import request_context
+from pyeino.server._asgi import header
+from pyeino.server._backend import LOCAL_USER
 from pyeino.server._errors import run_cancelled
 from pyeino.server._exchange import Exchange
 from pyeino.server._stream import send_stream
@@ -42,7 +45,7 @@ from pyeino.wire import (
 )
 
 DEFAULT_MODEL = "default"
-LOCAL_USER = "local"
+SESSION_HEADER = b"x-session-id"
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -51,7 +54,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 async def completions(exchange: Exchange, request: ChatCompletionRequest) -> None:
     """Answer a conversation, whole or as chunks, as OpenAI's API does."""
-    turn, call = prepare_turn(request)
+    turn, call = prepare_turn(request, session_id=header(exchange.scope, SESSION_HEADER))
     service = exchange.backend.service
     if request.stream:
         usage = request.stream_options is not None and bool(request.stream_options.include_usage)
@@ -60,7 +63,9 @@ async def completions(exchange: Exchange, request: ChatCompletionRequest) -> Non
         await send_stream(exchange, service.stream_multi_turn(turn, call=call), wire_format)
         return
     response = await exchange.while_connected(service.multi_turn_chat(turn, call=call))
-    await exchange.reply_json(completion_from(response, model=request.model))
+    await exchange.reply_json(
+        completion_from(response, model=request.model, stored=request.store is not False)
+    )
 
 
 async def list_models(exchange: Exchange, _: None) -> None:
@@ -105,8 +110,13 @@ def _cards(exchange: Exchange) -> tuple[ModelCard, ...]:
     return tuple(cards)
 
 
-def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, CallContext]:
-    """The service's records for `request`; ValidationError names the field that does not fit."""
+def prepare_turn(
+    request: ChatCompletionRequest, *, session_id: str | None = None
+) -> tuple[MultiTurnChatRequest, CallContext]:
+    """The service's records for `request`; ValidationError names the field that does not fit.
+
+    `session_id` is what the header says; `metadata.session_id` goes before it.
+    """
     refuse_unsupported(request)
     messages: list[ChatMessage] = []
     for index, message in enumerate(request.messages):
@@ -118,8 +128,14 @@ def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, 
                 f"{field}.role: expected one of {', '.join(_ROLES)}, found {message.role[:40]!r}",
             )
         messages.append(ChatMessage(role=role, content=text_of(message, field=field)))
+    metadata = dict(request.metadata or {})
+    session_id = metadata.pop("session_id", session_id)
     options = ChatOptions(
-        model=request.model, temperature=request.temperature, max_tokens=request.token_limit
+        model=request.model,
+        temperature=request.temperature,
+        max_tokens=request.token_limit,
+        history=_history_of(metadata.pop("history", None)),
+        metadata=metadata or None,
     )
     model_options = ModelOptions(
         top_p=request.top_p,
@@ -127,7 +143,9 @@ def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, 
         seed=request.seed,
         response_format=schema_of(request.response_format),
     )
-    turn = MultiTurnChatRequest(user_id=LOCAL_USER, messages=tuple(messages), options=options)
+    turn = MultiTurnChatRequest(
+        user_id=LOCAL_USER, session_id=session_id, messages=tuple(messages), options=options
+    )
     call = CallContext(
         request_id=request_context().request_id,
         model_options=model_options,
@@ -136,8 +154,19 @@ def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, 
     return turn, call
 
 
-def completion_from(response: ChatResponse, *, model: str) -> ChatCompletion:
-    """The completion that says what `response` says."""
+def _history_of(wish: str | None) -> Literal["none", "session"] | None:
+    match wish:
+        case None | "session" | "none":
+            return wish
+        case _:
+            raise field_error(
+                "metadata.history",
+                f"metadata.history: expected session or none, found {wish[:40]!r}",
+            )
+
+
+def completion_from(response: ChatResponse, *, model: str, stored: bool = True) -> ChatCompletion:
+    """The completion that says what `response` says; one that is `stored` names its session."""
     metadata = response.metadata or {}
     usage = response.token_usage
     return ChatCompletion(
@@ -155,6 +184,9 @@ def completion_from(response: ChatResponse, *, model: str) -> ChatCompletion:
             completion_tokens=usage.completion_tokens if usage else 0,
             total_tokens=usage.total_tokens if usage else 0,
         ),
+        metadata={"session_id": str(metadata["session_id"])}
+        if stored and metadata.get("session_id")
+        else msgspec.UNSET,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pyeino.monitoring import bind_request
-from pyeino.server._asgi import header
+from pyeino.server._asgi import STARTS, header
 
 
 class RequestIds:
@@ -22,7 +22,7 @@ class RequestIds:
             request_id = (b"x-request-id", context.request_id.encode("ascii"))
 
             async def with_id(message: Message) -> None:
-                if message["type"] == "http.response.start":
+                if message["type"] in STARTS:
                     message["headers"] = [*message.get("headers", ()), request_id]
                 await send(message)
 

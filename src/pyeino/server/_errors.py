@@ -11,9 +11,11 @@ from pyeino.errors import AppError, ErrorType, InternalError, as_app_error
 from pyeino.monitoring import Logger, request_context
 from pyeino.server._asgi import (
     ClientGoneError,
+    RequestRecord,
     abort_connection,
     local_path,
     record_of,
+    refuse_socket,
     send_reply,
 )
 from pyeino.wire import PROBLEM_JSON, openai_error_from, problem_from
@@ -94,7 +96,11 @@ def run_cancelled() -> AppError:
 
 def note_error(scope: Scope, error: AppError, logger: Logger) -> None:
     """Remember `error` for metrics; log what is our own fault whole, with its cause."""
-    record = record_of(scope)
+    note_failure(record_of(scope), error, logger)
+
+
+def note_failure(record: RequestRecord, error: AppError, logger: Logger) -> None:
+    """`note_error` for a request whose record is at hand."""
     record.error_type = str(error.type)
     record.error_code = error.code
     if error.type is ErrorType.INTERNAL and error.http_status == 500:
@@ -106,6 +112,8 @@ def note_error(scope: Scope, error: AppError, logger: Logger) -> None:
 class ErrorBoundary:
     """Turns what the routes and guards raise into a response; the one place that does.
 
+    What is raised before a WebSocket is open answers its handshake.
+
     An error after the response has begun cannot become one: it is logged and the connection cut,
     so that nobody takes half an answer for a whole one.
     """
@@ -116,9 +124,6 @@ class ErrorBoundary:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         try:
             await self._app(scope, receive, send)
         except ClientGoneError:
@@ -136,4 +141,8 @@ class ErrorBoundary:
         path = local_path(scope)
         body = error_body(error, path=path)
         headers = [*error_headers(error, path=path), (b"content-length", b"%d" % len(body))]
-        await send_reply(send, status=error.http_status, headers=headers, body=body)
+        status = error.http_status
+        if scope["type"] == "websocket":
+            await refuse_socket(scope, send, status=status, headers=headers, body=body)
+            return
+        await send_reply(send, status=status, headers=headers, body=body)

@@ -23,12 +23,13 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request on its way through a route."""
+    """One request on its way through a route; `query` is the record of its parameters, if any."""
 
     scope: Scope
     receive: Receive
     send: Send
     backend: Backend
+    query: Any = None
 
     @property
     def path_parameters(self) -> dict[str, str]:
@@ -82,6 +83,10 @@ class Exchange:
             ],
             body=body,
         )
+
+    async def reply_nothing(self) -> None:
+        """Answer 204: done, and there is nothing to say about it."""
+        await send_reply(self.send, status=204, headers=(), body=b"")
 
     async def reply_json(self, record: object, *, status: int = 200, headers: Headers = ()) -> None:
         """Answer with `record` as JSON."""

@@ -16,7 +16,6 @@ from pyeino.server._asgi import header, header_values
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_POLICY_VIOLATION = 1008
 
 
 class Guards:
@@ -35,24 +34,10 @@ class Guards:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or raise; a WebSocket is closed before it opens."""
-        if scope["type"] == "websocket":
-            try:
-                self._check_host(scope)
-                self._check_origin(scope)
-            except (ValidationError, UnauthorizedError) as error:
-                await send(
-                    {
-                        "type": "websocket.close",
-                        "code": _POLICY_VIOLATION,
-                        "reason": error.message[:120],
-                    }
-                )
-                return
-        elif scope["type"] == "http":
-            self._check_host(scope)
-            if scope["method"] not in _READING:
-                self._check_origin(scope)
+        """Serve one request, or raise; a WebSocket may write, so its Origin counts too."""
+        self._check_host(scope)
+        if scope["type"] == "websocket" or scope["method"] not in _READING:
+            self._check_origin(scope)
         await self._app(scope, receive, send)
 
     def _check_host(self, scope: Scope) -> None:

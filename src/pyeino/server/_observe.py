@@ -7,11 +7,12 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pyeino.monitoring import Logger, Metrics
-from pyeino.server._asgi import RECORD_KEY, ClientGoneError, RequestRecord
+from pyeino.server._asgi import RECORD_KEY, STARTS, ClientGoneError, RequestRecord
 
 CLIENT_CLOSED = 499
 """The status that metrics and logs show when the client left before any answer."""
 
+_SWITCHED = 101
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -32,15 +33,12 @@ class Observe:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a client that has left is no error."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         record = scope[RECORD_KEY] = RequestRecord()
         began = time.perf_counter()
 
         async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                record.started, record.status = True, message["status"]
+            if message["type"] in STARTS:
+                record.started, record.status = True, message.get("status", 101)
             elif not message.get("more_body", False):
                 record.complete = True
             await send(message)
@@ -50,27 +48,45 @@ class Observe:
         except ClientGoneError:
             record.client_gone = True
         finally:
-            self._finish(scope, record, time.perf_counter() - began)
+            method = scope.get("method", "GET")
+            record.method = method if method in _METHODS else "OTHER"
+            self._finish(record, time.perf_counter() - began)
 
-    def _finish(self, scope: Scope, record: RequestRecord, duration: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        status = record.status or (CLIENT_CLOSED if record.client_gone else 500)
-        self._metrics.inc_requests(method, record.endpoint, status)
-        self._metrics.observe_request_duration(method, record.endpoint, duration)
-        error_type = record.error_type
-        if not error_type and status >= 400:
-            error_type = "client_closed" if record.client_gone else "internal"
-        if error_type:
-            self._metrics.inc_request_errors(method, record.endpoint, error_type)
-        fields = {
-            "method": method,
-            "endpoint": record.endpoint,
-            "status": status,
-            "duration": round(duration, 6),
-        }
-        if record.error_code:
-            fields["code"] = record.error_code
-        if record.client_gone:
-            fields["client_gone"] = True
-        log = self._logger.debug if record.endpoint in self._quiet else self._logger.info
-        log("Request served", **fields)
+    def _finish(self, record: RequestRecord, duration: float) -> None:
+        quiet = record.endpoint in self._quiet
+        report(record, duration, metrics=self._metrics, logger=self._logger, quiet=quiet)
+
+
+def report(
+    record: RequestRecord,
+    duration: float,
+    *,
+    metrics: Metrics,
+    logger: Logger,
+    quiet: bool = False,
+) -> None:
+    """Count and log one request that has ended.
+
+    A WebSocket that was opened is no request and has no duration; what comes over it is.
+    """
+    status = record.status or (CLIENT_CLOSED if record.client_gone else 500)
+    metrics.inc_requests(record.method, record.endpoint, status)
+    if status != _SWITCHED:
+        metrics.observe_request_duration(record.method, record.endpoint, duration)
+    error_type = record.error_type
+    if not error_type and status >= 400:
+        error_type = "client_closed" if record.client_gone else "internal"
+    if error_type:
+        metrics.inc_request_errors(record.method, record.endpoint, error_type)
+    fields = {
+        "method": record.method,
+        "endpoint": record.endpoint,
+        "status": status,
+        "duration": round(duration, 6),
+    }
+    if record.error_code:
+        fields["code"] = record.error_code
+    if record.client_gone:
+        fields["client_gone"] = True
+    log = logger.debug if quiet else logger.info
+    log("Request served", **fields)

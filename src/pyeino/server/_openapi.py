@@ -14,6 +14,7 @@ from pyeino.wire import PROBLEM_JSON, OpenAIError, ProblemDetails, status_title
 
 _REF = "#/components/schemas/{name}"
 _EVERYWHERE = (421, 500)
+_WITHOUT_BODY = (101, 204)
 _WITH_BODY = (400, 403, 408, 413, 415, 503)
 _RETRY_HEADERS = {
     "retry-after": {"schema": {"type": "integer"}, "description": "Seconds to wait"},
@@ -43,7 +44,8 @@ def describe(entries: Sequence[RouteEntry], *, title: str, version: str) -> dict
 def _types_of(entries: Sequence[RouteEntry]) -> list[Any]:
     types: list[Any] = [ProblemDetails, OpenAIError]
     for entry in entries:
-        for one in (entry.request, entry.response, entry.streamed, *entry.reports.values()):
+        records = (entry.request, entry.response, entry.streamed, *(entry.frames or ()))
+        for one in (*records, *entry.reports.values()):
             if one is not None and one not in types:
                 types.append(one)
     return types
@@ -54,14 +56,18 @@ def _operation(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
         "summary": entry.summary,
         "operationId": _operation_id(entry),
         "tags": [entry.tag],
-        "responses": {"200": _success(entry, by_type), **_failures(entry, by_type)},
+        "responses": {
+            str(entry.status): _success(entry, by_type),
+            **_failures(entry, by_type),
+        },
     }
-    names = _PARAMETER.findall(entry.path)
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ]
+    parameters = [*_path_parameters(entry), *_query_parameters(entry)]
+    if parameters:
+        operation["parameters"] = parameters
+    if entry.frames is not None:
+        # OpenAPI has no word for what goes over a WebSocket.
+        client, server = entry.frames
+        operation["x-websocket-frames"] = {"client": by_type[client], "server": by_type[server]}
     if entry.request is not None:
         operation["requestBody"] = {
             "required": True,
@@ -70,12 +76,33 @@ def _operation(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
     return operation
 
 
+def _path_parameters(entry: RouteEntry) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(entry.path)
+    ]
+
+
+def _query_parameters(entry: RouteEntry) -> list[dict[str, Any]]:
+    if entry.query is None:
+        return []
+    schema: dict[str, Any] = msgspec.json.schema(entry.query)
+    record = schema["$defs"][entry.query.__name__]
+    required = record.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": kind}
+        for name, kind in record["properties"].items()
+    ]
+
+
 def _operation_id(entry: RouteEntry) -> str:
     words = re.findall(r"[a-z0-9]+", entry.path)
     return "_".join((entry.method.lower(), *words)) if words else f"{entry.method.lower()}_root"
 
 
 def _success(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
+    if entry.status in _WITHOUT_BODY:
+        return {"description": status_title(entry.status)}
     content: dict[str, Any] = {}
     if entry.response is not None:
         content["application/json"] = {"schema": by_type[entry.response]}
@@ -84,7 +111,7 @@ def _success(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": by_type[entry.streamed]}
     if not content:
         content[entry.media] = {"schema": {"type": "string"}}
-    return {"description": "OK", "content": content}
+    return {"description": status_title(entry.status), "content": content}
 
 
 def _failures(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
@@ -92,6 +119,8 @@ def _failures(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
     media = "application/json" if openai else PROBLEM_JSON
     schema = by_type[OpenAIError if openai else ProblemDetails]
     statuses = {*_EVERYWHERE, *entry.errors, *(_WITH_BODY if entry.request is not None else ())}
+    if entry.query is not None:
+        statuses.add(400)
     failures: dict[str, Any] = {}
     for status in sorted(statuses.union(entry.reports)):
         content: dict[str, Any] = {media: {"schema": schema}}

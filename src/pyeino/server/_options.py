@@ -16,7 +16,8 @@ class ServerOptions:
     `drain_timeout` how long running work may take to end after that. `allowed_hosts` are Host
     names taken besides loopback's and the server's own address ("*" takes any);
     `allowed_origins` are Origins, as in https://chat.example, that may write besides the
-    server's own. `metrics_path` None turns the metrics route off.
+    server's own. `socket_requests` is how many requests one WebSocket may have under way.
+    `metrics_path` None turns the metrics route off.
     """
 
     host: str = "127.0.0.1"
@@ -34,6 +35,7 @@ class ServerOptions:
     max_header_bytes: int = 64 * 1024
     max_requests: int = 512
     max_connections: int = 2048
+    socket_requests: int = 8
     metrics_path: str | None = "/metrics"
 
     @property

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with what it leaves open: bounds on a request's head."""
+"""uvicorn's protocols with what they leave open: bounds on a head, a way to cut a connection."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from pyeino.errors import AppError, InternalError, ValidationError
 from pyeino.server._asgi import CONNECTION_KEY
@@ -182,6 +184,16 @@ class _GuardedProtocol(HttpToolsProtocol):
             return
         self.transport.write(_response(error, path=self.url.decode("latin-1")))
         self.close_gently()
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """The WebSocket protocol, which also gives its route a way to cut the connection."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
+            extensions[CONNECTION_KEY] = {"abort": self.transport.abort}
 
 
 class _GentleTransport:

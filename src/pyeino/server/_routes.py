@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from pyeino.server import _chat, _completions, _probes
+from functools import partial
+
+from pyeino.server import _chat, _completions, _embeddings, _probes, _sessions
 from pyeino.server._exchange import Exchange
 from pyeino.server._options import ServerOptions
 from pyeino.server._pages import Pages, page_handler, static_handler
+from pyeino.server._socket_frames import ClientFrame, ServerFrame
 from pyeino.server._table import RouteEntry
-from pyeino.service import ChatChunk, ChatRequest, ChatResponse
+from pyeino.server._websocket import SocketRoute, upgrade_required
+from pyeino.service import (
+    ChatChunk,
+    ChatRequest,
+    ChatResponse,
+    MessagePage,
+    MultiTurnChatRequest,
+    SessionPage,
+    SessionRecord,
+)
 from pyeino.wire import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionRequest,
+    EmbeddingList,
+    EmbeddingRequest,
     ModelCard,
     ModelList,
 )
 
 HEALTH = "/health"
 READY = "/ready"
+SOCKET = "/api/v1/ws"
 
 _RUN_ERRORS = (404, 429, 500, 502, 503, 504)
 
 
 def route_table(options: ServerOptions) -> tuple[RouteEntry, ...]:
     """Every route, in the order in which the documentation lists them."""
-    return (*_chat_routes(), *_openai_routes(), *_watch_routes(options), *_page_routes())
+    return (
+        *_chat_routes(),
+        *_session_routes(),
+        *_one_session_routes(),
+        *_openai_routes(),
+        *_watch_routes(options),
+        *_page_routes(),
+    )
 
 
 def _chat_routes() -> tuple[RouteEntry, ...]:
@@ -50,6 +72,112 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
             streamed=ChatChunk,
             errors=_RUN_ERRORS,
         ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/chat/multi-turn",
+            summary="Answer a conversation; the session's history comes before its messages",
+            handler=_chat.multi_turn,
+            tag="chat",
+            request=MultiTurnChatRequest,
+            response=ChatResponse,
+            errors=_RUN_ERRORS,
+        ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/chat/multi-turn/stream",
+            summary="Answer a conversation as server-sent events",
+            handler=_chat.multi_turn_stream,
+            tag="chat",
+            request=MultiTurnChatRequest,
+            streamed=ChatChunk,
+            errors=_RUN_ERRORS,
+        ),
+        RouteEntry(
+            method="GET",
+            path=SOCKET,
+            summary="Ask over a WebSocket: several requests at a time, each ended by one of done, "
+            "error or cancelled",
+            handler=upgrade_required,
+            tag="chat",
+            status=101,
+            socket=partial(SocketRoute, path=SOCKET),
+            frames=(ClientFrame, ServerFrame),
+            errors=(403, 426),
+        ),
+    )
+
+
+def _session_routes() -> tuple[RouteEntry, ...]:
+    return (
+        RouteEntry(
+            method="GET",
+            path="/api/v1/sessions",
+            summary="List a user's sessions, newest first",
+            handler=_sessions.list_sessions,
+            tag="sessions",
+            query=_sessions.PageQuery,
+            response=SessionPage,
+            errors=(503,),
+        ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/sessions",
+            summary="Begin a session",
+            handler=_sessions.create_session,
+            tag="sessions",
+            request=_sessions.NewSession,
+            status=201,
+            response=SessionRecord,
+            errors=(409, 503),
+        ),
+    )
+
+
+def _one_session_routes() -> tuple[RouteEntry, ...]:
+    # An id may hold anything that can be printed, a slash too: so the longer path comes first.
+    one = "/api/v1/sessions/{session_id:path}"
+    return (
+        RouteEntry(
+            method="GET",
+            path=f"{one}/messages",
+            summary="List a session's messages, from either end",
+            handler=_sessions.list_messages,
+            tag="sessions",
+            query=_sessions.MessagesQuery,
+            response=MessagePage,
+            errors=(404, 503),
+        ),
+        RouteEntry(
+            method="GET",
+            path=one,
+            summary="Look at a session",
+            handler=_sessions.get_session,
+            tag="sessions",
+            query=_sessions.UserQuery,
+            response=SessionRecord,
+            errors=(404, 503),
+        ),
+        RouteEntry(
+            method="PATCH",
+            path=one,
+            summary="Set a session's title or metadata",
+            handler=_sessions.update_session,
+            tag="sessions",
+            query=_sessions.UserQuery,
+            request=_sessions.SessionChanges,
+            response=SessionRecord,
+            errors=(404, 503),
+        ),
+        RouteEntry(
+            method="DELETE",
+            path=one,
+            summary="Remove a session with its messages",
+            handler=_sessions.delete_session,
+            tag="sessions",
+            query=_sessions.UserQuery,
+            status=204,
+            errors=(403, 404, 503),
+        ),
     )
 
 
@@ -65,6 +193,16 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
             response=ChatCompletion,
             streamed=ChatCompletionChunk,
             errors=_RUN_ERRORS,
+        ),
+        RouteEntry(
+            method="POST",
+            path="/v1/embeddings",
+            summary="Turn texts into vectors, as OpenAI's API does",
+            handler=_embeddings.embeddings,
+            tag="openai",
+            request=EmbeddingRequest,
+            response=EmbeddingList,
+            errors=(404, 500, 502, 503, 504),
         ),
         RouteEntry(
             method="GET",

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from pyeino.monitoring import Logger
 from pyeino.server._app import ServerApp
 from pyeino.server._options import ServerOptions
-from pyeino.server._protocol import protocol_class
+from pyeino.server._protocol import SocketProtocol, protocol_class
 from pyeino.server._socket import bind_socket, url_of
 
 Drain = Callable[[], Awaitable[None]]
@@ -102,7 +102,12 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=protocol_class(options),
-                ws="websockets-sansio",
+                ws=SocketProtocol,
+                ws_max_size=options.max_body_bytes,
+                ws_ping_interval=options.heartbeat,
+                ws_ping_timeout=options.write_timeout,
+                # Chunks are small, and what a client compresses may be huge.
+                ws_per_message_deflate=False,
                 interface="asgi3",
                 lifespan="off",
                 log_config=None,
@@ -148,7 +153,7 @@ async def _drain(
     await _first(asyncio.sleep(options.effective_drain_delay), stopping.wait_urgent())
     if stopping.urgent:
         return False
-    ended = asyncio.ensure_future(_run_drain(on_drain, logger))
+    ended = asyncio.ensure_future(_run_drain(app, on_drain, logger))
     try:
         async with asyncio.timeout(options.drain_timeout):
             await _first(ended, stopping.wait_urgent())
@@ -161,9 +166,11 @@ async def _drain(
     return not ended.cancelled() and ended.result()
 
 
-async def _run_drain(on_drain: Drain, logger: Logger) -> bool:
+async def _run_drain(app: ASGIApp, on_drain: Drain, logger: Logger) -> bool:
     try:
         await on_drain()
+        if isinstance(app, ServerApp):
+            await app.close_sockets()
     except Exception as error:  # noqa: BLE001 (a failed drain must not keep the server from stopping)
         logger.error("Drain failed", error=error)
         return False

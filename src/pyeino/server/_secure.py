@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pyeino.server._asgi import STARTS
+
 SECURE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -24,13 +26,10 @@ class SecureHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        tls = scope.get("scheme") == "https"
+        tls = scope.get("scheme") in ("https", "wss")
 
         async def secured(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in STARTS:
                 headers = [*message.get("headers", ()), *SECURE_HEADERS]
                 if tls:
                     headers.append(_HSTS)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pyeino.errors import NotFoundError, ValidationError
 from pyeino.server._asgi import record_of
 from pyeino.server._backend import Backend
 from pyeino.server._exchange import Exchange, Handler
 from pyeino.server._guards import require_json
-from pyeino.wire import decode_json
+from pyeino.wire import decode_json, decode_query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +23,11 @@ class RouteEntry:
     """One row of the table: everything that is known about a route, in one place.
 
     `request` and `response` are the records of the bodies (None: no body, or not JSON, then
-    `media` says what). `streamed` is the record of each event of an event stream; a route with
-    both answers either. `errors` are the statuses that the route itself may answer besides
-    those of every route, `reports` those that carry a record of their own instead of an error.
+    `media` says what). `query` is the record of the parameters, `status` what a success answers.
+    `streamed` is the record of each event of an event stream; a route with both answers either.
+    `errors` are the statuses that the route itself may answer besides those of every route,
+    `reports` those that carry a record of their own instead of an error. `socket` makes what
+    serves a WebSocket at the same path, whose text frames are `frames`: those taken, those sent.
     `hidden` routes are served and not described.
     """
 
@@ -36,7 +38,11 @@ class RouteEntry:
     tag: str
     request: Any = None
     response: Any = None
+    query: Any = None
+    status: int = 200
     streamed: Any = None
+    socket: Callable[[Backend], ASGIApp] | None = None
+    frames: tuple[Any, Any] | None = None
     media: str = "application/json"
     errors: tuple[int, ...] = ()
     reports: Mapping[int, Any] = field(default_factory=dict[int, Any])
@@ -48,7 +54,12 @@ def build_router(entries: Sequence[RouteEntry], backend: Backend) -> Router:
     by_path: dict[str, list[RouteEntry]] = {}
     for entry in entries:
         by_path.setdefault(entry.path, []).append(entry)
-    routes = [_TableRoute(path, rows, backend) for path, rows in by_path.items()]
+    routes: list[BaseRoute] = [_TableRoute(path, rows, backend) for path, rows in by_path.items()]
+    routes += [
+        WebSocketRoute(entry.path, entry.socket(backend))
+        for entry in entries
+        if entry.socket is not None
+    ]
     return Router(routes=routes, default=_not_found, redirect_slashes=False)
 
 
@@ -85,10 +96,16 @@ class _Endpoint:
     def __init__(self, entry: RouteEntry, backend: Backend) -> None:
         self._handler = entry.handler
         self._backend = backend
+        self._query = entry.query
         self._decoder = None if entry.request is None else msgspec.json.Decoder[Any](entry.request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope=scope, receive=receive, send=send, backend=self._backend)
+        query = None
+        if self._query is not None:
+            query = decode_query(scope["query_string"], self._query)
+        exchange = Exchange(
+            scope=scope, receive=receive, send=send, backend=self._backend, query=query
+        )
         body = None
         if self._decoder is not None:
             require_json(scope)
@@ -97,9 +114,6 @@ class _Endpoint:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1000, "reason": "no such path"})
-        return
     raise NotFoundError(
         "ROUTE_NOT_FOUND", "There is nothing at this path; /docs lists what there is"
     )

@@ -1,6 +1,7 @@
 """The business layer: chat requests answered through the chain that fits, history kept."""
 
 from pyeino.service._chat_service import ChatService
+from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
 from pyeino.service._ids import generate_message_id
 from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
 from pyeino.service._limits import ServiceLimits
@@ -27,7 +28,17 @@ from pyeino.service._records import (
 from pyeino.service._response_formatter import create_response_formatter
 from pyeino.service._runs import Run, RunManager, StopReason
 from pyeino.service._selection import ChainFacts, Selection, Selector, select_chain
+<<<<<<< HEAD
 from pyeino.service._stream_processors import create_batch_processor, create_streaming_processor
+=======
+from pyeino.service._sessions import (
+    MessagePage,
+    MessageRecord,
+    SessionPage,
+    SessionRecord,
+    Sessions,
+)
+>>>>>>> main
 
 __all__ = [
     "UNKNOWN_ANSWER",
@@ -40,7 +51,14 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChatService",
+<<<<<<< HEAD
     "IndexProbe",
+=======
+    "EmbeddingAnswer",
+    "Embeddings",
+    "MessagePage",
+    "MessageRecord",
+>>>>>>> main
     "MultiTurnChatRequest",
     "ProcessorConfig",
     "RAGInput",
@@ -50,6 +68,9 @@ __all__ = [
     "Selection",
     "Selector",
     "ServiceLimits",
+    "SessionPage",
+    "SessionRecord",
+    "Sessions",
     "StopReason",
     "TokenUsage",
     "ToolInput",

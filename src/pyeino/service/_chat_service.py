@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from pyeino.components import ModelInfo
+from pyeino.components import Embedder, ModelInfo
 from pyeino.compose import Compiled, Runnable
 from pyeino.errors import AppError
 from pyeino.monitoring import Logger, Metrics, MetricsHandler
 from pyeino.schema import Message
+from pyeino.service._embeddings import Embeddings
 from pyeino.service._execution import Execution, Parts
 from pyeino.service._graph import compile_selection_graph
 from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
@@ -28,6 +29,7 @@ from pyeino.service._records import (
 )
 from pyeino.service._runs import Run, RunManager
 from pyeino.service._selection import Selector, select_chain
+from pyeino.service._sessions import Sessions
 from pyeino.service._turn import Turn
 from pyeino.service._validation import AnyRequest
 from pyeino.stores import MessageRepository, SessionRepository
@@ -66,15 +68,22 @@ class ChatService:
         selector: Selector = select_chain,
         index_probe: IndexProbe | None = None,
         create_unknown_sessions: bool = True,
+        embedder: Embedder | None = None,
+        embedding_model: str = "embedding",
     ) -> None:
         """`index_probe` says whether the default index has something relevant to a request.
 
         `create_unknown_sessions=False` answers an unknown session id with 404.
 
         Otherwise a session is made under the id that the client gives. Either way a session id
-        of somebody else is treated as one that never was.
+        of somebody else is treated as one that never was. `embedder` answers `embeddings`, under
+        the name `embedding_model`; it is not closed.
         """
         self.limits = limits or ServiceLimits()
+        self.sessions = Sessions(session_repo, message_repo, limits=self.limits)
+        self.embeddings = Embeddings(
+            embedder, model=embedding_model, limits=self.limits, logger=logger
+        )
         self.models = tuple(models)
         self.graph: Compiled[Turn, Message] = compile_selection_graph(
             chat_chain, rag_chain, tool_chain, chains=chains

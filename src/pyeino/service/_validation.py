@@ -37,20 +37,16 @@ def check_request(
     ValidationError INVALID_REQUEST with metadata {field, expected, found}; NotFoundError
     MODEL_NOT_FOUND; UnauthorizedError USER_NOT_ALLOWED (403) when it is not the principal's own.
     """
-    _check_id("user_id", request.user_id)
-    if call.user_id is not None and call.user_id != request.user_id:
-        raise UnauthorizedError(
-            "USER_NOT_ALLOWED", "user_id is not the caller's own", http_status=403
-        )
+    check_user(request.user_id, call)
     if request.session_id:
-        _check_id("session_id", request.session_id)
+        check_id("session_id", request.session_id)
     if call.message_id is not None:
-        _check_id("message_id", call.message_id)
+        check_id("message_id", call.message_id)
     if isinstance(request, ChatRequest):
-        _check_text("message", request.message, limits.message_bytes)
+        check_text("message", request.message, limits.message_bytes)
     else:
         _check_messages(request, limits)
-    _check_json("context", request.context, limits.context_bytes)
+    check_json("context", request.context, limits.context_bytes)
     if request.options is not None:
         _check_options(request.options, limits)
         _check_model(request.options.model, models)
@@ -59,25 +55,34 @@ def check_request(
         _check_model(call.model_options.model, models)
 
 
+def check_user(user_id: str, call: CallContext | None) -> None:
+    """Raise unless `user_id` is an id, and the principal's own where there is a principal."""
+    check_id("user_id", user_id)
+    if call is not None and call.user_id is not None and call.user_id != user_id:
+        raise UnauthorizedError(
+            "USER_NOT_ALLOWED", "user_id is not the caller's own", http_status=403
+        )
+
+
 def _check_messages(request: MultiTurnChatRequest, limits: ServiceLimits) -> None:
     count = len(request.messages)
     if not 1 <= count <= limits.messages:
-        raise _invalid("messages", f"1 to {limits.messages} messages", f"{count}")
+        raise invalid("messages", f"1 to {limits.messages} messages", f"{count}")
     total = 0
     for index, message in enumerate(request.messages):
         field = f"messages[{index}]"
         if message.role not in ROLES:
-            raise _invalid(f"{field}.role", f"one of {', '.join(ROLES)}", repr(message.role[:32]))
+            raise invalid(f"{field}.role", f"one of {', '.join(ROLES)}", repr(message.role[:32]))
         may_be_empty = message.role == "assistant"
-        total += _check_text(
+        total += check_text(
             f"{field}.content", message.content, limits.message_bytes, may_be_empty=may_be_empty
         )
     if total > limits.message_bytes:
-        raise _invalid(
+        raise invalid(
             "messages", f"at most {limits.message_bytes} bytes of text in all", f"{total} bytes"
         )
     if not any(message.role == "user" for message in request.messages):
-        raise _invalid("messages", "at least one message with the role user", "none")
+        raise invalid("messages", "at least one message with the role user", "none")
 
 
 def _check_options(options: ChatOptions, limits: ServiceLimits) -> None:
@@ -89,12 +94,12 @@ def _check_options(options: ChatOptions, limits: ServiceLimits) -> None:
     timeout = options.timeout
     if timeout is not None and not 0 < timeout <= limits.timeout:
         expected = f"more than 0 and at most {limits.timeout:g} seconds"
-        raise _invalid("options.timeout", expected, f"{timeout:g}")
+        raise invalid("options.timeout", expected, f"{timeout:g}")
     if len(options.tools) > limits.tools:
-        raise _invalid("options.tools", f"at most {limits.tools} names", f"{len(options.tools)}")
+        raise invalid("options.tools", f"at most {limits.tools} names", f"{len(options.tools)}")
     for index, name in enumerate(options.tools):
-        _check_id(f"options.tools[{index}]", name)
-    _check_json("options.metadata", options.metadata, limits.metadata_bytes)
+        check_id(f"options.tools[{index}]", name)
+    check_json("options.metadata", options.metadata, limits.metadata_bytes)
 
 
 def _check_model(model: str | None, models: Sequence[ModelInfo]) -> None:
@@ -112,37 +117,39 @@ def _check_model_options(options: ModelOptions, limits: ServiceLimits) -> None:
     _check_range("max_tokens", options.max_tokens, 1, limits.max_tokens)
     stops = options.stop or ()
     if len(stops) > _STOPS or not all(stops):
-        raise _invalid("stop", f"at most {_STOPS} strings, none of them empty", f"{len(stops)}")
-    _check_json("response_format", options.response_format, limits.context_bytes)
+        raise invalid("stop", f"at most {_STOPS} strings, none of them empty", f"{len(stops)}")
+    check_json("response_format", options.response_format, limits.context_bytes)
 
 
-def _check_id(field: str, value: str) -> None:
+def check_id(field: str, value: str) -> None:
+    """Raise unless `value` is an id: 1 to 128 printable characters."""
     if not value or len(value) > _ID_LENGTH or not value.isprintable() or value.isspace():
         found = "an empty string" if not value else f"{len(value)} characters: {value[:32]!r}"
-        raise _invalid(field, f"1 to {_ID_LENGTH} printable characters", found)
+        raise invalid(field, f"1 to {_ID_LENGTH} printable characters", found)
 
 
-def _check_text(field: str, text: str, limit: int, *, may_be_empty: bool = False) -> int:
+def check_text(field: str, text: str, limit: int, *, may_be_empty: bool = False) -> int:
     """Bytes of `text` in UTF-8, when it is text that every store and model can take."""
     if not may_be_empty and not text.strip():
-        raise _invalid(field, "some text", "nothing" if not text else "white space only")
+        raise invalid(field, "some text", "nothing" if not text else "white space only")
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise _invalid(field, "text that UTF-8 can hold", "half of a surrogate pair") from None
+        raise invalid(field, "text that UTF-8 can hold", "half of a surrogate pair") from None
     if size > limit:
-        raise _invalid(field, f"at most {limit} bytes", f"{size} bytes")
+        raise invalid(field, f"at most {limit} bytes", f"{size} bytes")
     if "\x00" in text:
-        raise _invalid(field, "text without NUL characters", f"one at {text.index(chr(0))}")
+        raise invalid(field, "text without NUL characters", f"one at {text.index(chr(0))}")
     return size
 
 
-def _check_json(field: str, value: dict[str, Any] | None, limit: int) -> None:
+def check_json(field: str, value: dict[str, Any] | None, limit: int) -> None:
+    """Raise unless `value` is JSON of at most `limit` bytes."""
     if not value:
         return
-    size = _size_of(value, lambda found: _invalid(field, "data that JSON can hold", found))
+    size = _size_of(value, lambda found: invalid(field, "data that JSON can hold", found))
     if size > limit:
-        raise _invalid(field, f"at most {limit} bytes of JSON", f"{size} bytes")
+        raise invalid(field, f"at most {limit} bytes of JSON", f"{size} bytes")
 
 
 def _size_of(value: Any, refusal: Callable[[str], ValidationError]) -> int:
@@ -154,10 +161,11 @@ def _size_of(value: Any, refusal: Callable[[str], ValidationError]) -> int:
 
 def _check_range(field: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
-        raise _invalid(field, f"{low:g} to {high:g}", f"{value:g}")
+        raise invalid(field, f"{low:g} to {high:g}", f"{value:g}")
 
 
-def _invalid(field: str, expected: str, found: str) -> ValidationError:
+def invalid(field: str, expected: str, found: str) -> ValidationError:
+    """The error for a field that is not as it has to be."""
     return ValidationError(
         "INVALID_REQUEST",
         f"{field}: expected {expected}, found {found}",

@@ -2,6 +2,13 @@
 
 from pyeino.wire._decode import MAX_JSON_DEPTH, decode_json, field_error, pointer_of
 from pyeino.wire._frames import DONE_FRAME, ChunkFrames, CompletionFrames
+from pyeino.wire._openai_embeddings import (
+    Embedding,
+    EmbeddingList,
+    EmbeddingRequest,
+    EmbeddingUsage,
+    embeddings_from,
+)
 from pyeino.wire._openai_error import OpenAIError, OpenAIErrorBody, openai_error_from
 from pyeino.wire._openai_request import (
     IGNORED_FIELDS,
@@ -38,6 +45,7 @@ from pyeino.wire._problem import (
     problem_from,
     status_title,
 )
+from pyeino.wire._query import MAX_PARAMETERS, decode_query
 from pyeino.wire._sse import (
     HEARTBEAT,
     SSEDecoder,
@@ -52,6 +60,7 @@ __all__ = [
     "HEARTBEAT",
     "IGNORED_FIELDS",
     "MAX_JSON_DEPTH",
+    "MAX_PARAMETERS",
     "PROBLEM_JSON",
     "REFUSED_FIELDS",
     "AnswerMessage",
@@ -67,6 +76,10 @@ __all__ = [
     "CompletionUsage",
     "ContentPart",
     "Delta",
+    "Embedding",
+    "EmbeddingList",
+    "EmbeddingRequest",
+    "EmbeddingUsage",
     "ErrorBody",
     "JSONSchemaFormat",
     "ModelCard",
@@ -82,6 +95,8 @@ __all__ = [
     "SSEEvent",
     "StreamOptions",
     "decode_json",
+    "decode_query",
+    "embeddings_from",
     "encode_comment",
     "encode_event",
     "field_error",

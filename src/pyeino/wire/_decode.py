@@ -46,7 +46,7 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[RecordT]) -> RecordT:
     try:
         record = decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _explain(error) from None
+        raise explain_mismatch(error) from None
     except msgspec.DecodeError as error:
         raise ValidationError(
             "INVALID_JSON", f"The request body is not valid JSON: {error}", cause=error
@@ -62,7 +62,8 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[RecordT]) -> RecordT:
     return record
 
 
-def _explain(error: msgspec.ValidationError) -> ValidationError:
+def explain_mismatch(error: msgspec.ValidationError) -> ValidationError:
+    """A 400 that names the field which `error` is about."""
     found = _AT.match(str(error))
     text, path = (found["text"], found["path"] or "$") if found else (str(error), "$")
     named = _NAMED.search(text)

@@ -19,7 +19,6 @@ MAX_MESSAGES = 1_000
 MAX_STOPS = 16
 
 IGNORED_FIELDS = (
-    "metadata",
     "parallel_tool_calls",
     "prompt_cache_key",
     "prompt_cache_retention",
@@ -94,7 +93,11 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of POST /v1/chat/completions; `store` false keeps it out of the history."""
+    """The body of POST /v1/chat/completions; `store` false keeps it out of the history.
+
+    `metadata` is stored with the conversation; its `session_id` names the session that this goes
+    on with, and its `history` ("session" or "none") says whether the model sees that session.
+    """
 
     messages: Annotated[tuple[CompletionMessage, ...], Meta(min_length=1, max_length=MAX_MESSAGES)]
     model: NonEmpty
@@ -107,6 +110,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: str | Annotated[tuple[str, ...], Meta(max_length=MAX_STOPS)] | None = None
     seed: int | None = None
     store: bool | None = None
+    metadata: dict[str, str] | None = None
     response_format: ResponseFormat | None = None
     n: Any = None
     tools: Any = None

@@ -45,7 +45,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of POST /v1/chat/completions."""
+    """The answer of POST /v1/chat/completions; `metadata` names the session it is stored in."""
 
     id: str
     created: int
@@ -53,6 +53,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     usage: CompletionUsage
     object: str = "chat.completion"
+    metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from pyeino.cli._terminal import ProgressBar, format_size, printable
 from pyeino.compose import Chain
 from pyeino.errors import PyeinoError
 from pyeino.schema import Message
-from pyeino.service import ChatChunk, ChatService
+from pyeino.service import ChatChunk, ChatService, MessageRecord
 from pyeino.wiring import as_chat_chain, build, load_settings
 
 _APP = """
@@ -99,6 +99,26 @@ def test_a_conversation_over_http_keeps_its_session(
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n\ntwo\n"))
     assert main(["chat", "--url", served.url]) == 0
     assert capsys.readouterr().out == "1:ONE\n3:TWO\n"
+
+
+def test_a_session_is_gone_on_with_and_shows_what_was_said(
+    served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["chat", "--url", served.url, "--session", "my plans/1"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n"))
+    assert main(command) == 0
+    new = capsys.readouterr()
+    assert (new.out, new.err) == ("1:ONE\n", "(my plans/1 is a new session)\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("two\n"))
+    assert main(command) == 0
+    old = capsys.readouterr()
+    assert old.out == "3:TWO\n"
+    assert old.err == "> one\n1:ONE\n"  # on standard error: it is no answer
+    assert main([*command, "fail"]) == 1
+    assert main([*command, "three"]) == 0
+    assert capsys.readouterr().out == "5:THREE\n"
+    assert main(["chat", "--session", " ", "x"]) == 2
+    assert "the session has no name" in capsys.readouterr().err
 
 
 def test_a_failing_answer_is_a_message(
@@ -199,6 +219,19 @@ def test_a_conversation_in_this_process(tmp_path: Path) -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("pyeino")]
 
 
+def test_earlier_turns_in_this_process(tmp_path: Path) -> None:
+    with local_conversation(_service(tmp_path), session_id="s1") as conversation:
+        assert conversation.session_id == "s1"
+        assert list(conversation.earlier()) == []
+        assert "".join(c.delta for c in conversation.answer("a")) == "1 a"
+    with local_conversation(_service(tmp_path), session_id="s1") as conversation:
+        assert [(one.role, one.content) for one in conversation.earlier()] == [
+            ("user", "a"),
+            ("assistant", "1 a"),
+        ]
+        assert "".join(c.delta for c in conversation.answer("b")) == "3 b"
+
+
 def test_leaving_early_in_this_process_stops_the_run(tmp_path: Path) -> None:
     services: list[ChatService] = []
     with local_conversation(_service(tmp_path, services)) as conversation:
@@ -222,10 +255,14 @@ class Scripted:
     """A conversation whose answers break off as told."""
 
     model = "scripted"
+    session_id = "scripted-1"
 
     def __init__(self, *errors: BaseException | None) -> None:
         self._errors = list(errors)
         self.closed = 0
+
+    def earlier(self) -> Sequence[MessageRecord]:
+        return ()
 
     def answer(self, message: str) -> Generator[ChatChunk]:
         try:
@@ -255,6 +292,22 @@ def test_ctrl_c_at_the_prompt_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("builtins.input", interrupted)
     assert talk(Scripted()) == 0
+
+
+def test_a_person_is_told_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = iter(["one"])
+
+    def typed(prompt: str) -> str:
+        for question in questions:
+            return question
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setattr("pyeino.cli._chat.is_terminal", lambda stream: stream is sys.stdin)
+    assert talk(Scripted(None)) == 0
+    assert "pyeino chat --session scripted-1" in capsys.readouterr().err
 
 
 def test_ctrl_c_in_a_single_answer_is_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ def test_every_setting_changes_its_option() -> None:
         if getattr(options, field.name) == getattr(defaults, field.name)
     }
     # Bounds that nobody has to set: they hold for every server.
-    assert same == {"probe_timeout", "max_header_bytes"}
+    assert same == {"probe_timeout", "max_header_bytes", "socket_requests"}
 
 
 def test_metrics_can_be_turned_off() -> None:

@@ -248,7 +248,9 @@ async def serving(
 
 
 @asynccontextmanager
-async def serving_chat(*steps: Step, **options: Any) -> AsyncIterator[Running]:
+async def serving_chat(
+    *steps: Step, service_options: dict[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Running]:
     """The real service, whose model always gives the reply that `steps` describe."""
     model = ScriptedChatModel(reply_of(*(steps or ("Hel", "lo"))))
     scope = MemoryDatabase().scope()
@@ -262,6 +264,7 @@ async def serving_chat(*steps: Step, **options: Any) -> AsyncIterator[Running]:
         logger,
         metrics,
         models=MODELS,
+        **(service_options or {}),
     )
     async with (
         service,

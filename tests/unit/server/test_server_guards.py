@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx2
@@ -94,14 +95,15 @@ async def test_reading_does_not_look_at_the_origin(serve: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "status", "code"),
     [
-        {"Origin": "https://evil.example"},
-        {"Host": "evil.example"},
+        ({"Origin": "https://evil.example"}, b"403", "ORIGIN_NOT_ALLOWED"),
+        ({"Origin": "null"}, b"403", "ORIGIN_NOT_ALLOWED"),
+        ({"Host": "evil.example"}, b"421", "HOST_NOT_ALLOWED"),
     ],
 )
 async def test_a_websocket_from_a_foreign_page_does_not_open(
-    serve: Any, headers: dict[str, str]
+    serve: Any, headers: dict[str, str], status: bytes, code: str
 ) -> None:
     async with serve() as running:
         lines = {"Host": "localhost", **headers}
@@ -111,7 +113,10 @@ async def test_a_websocket_from_a_foreign_page_does_not_open(
             b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             b"Sec-WebSocket-Version: 13\r\n\r\n"
         ) as client:
-            assert (await client.rest()).startswith(b"HTTP/1.1 403 ")
+            head_, _, body = (await client.rest()).partition(b"\r\n\r\n")
+            assert head_.startswith(b"HTTP/1.1 " + status)
+            assert b"x-content-type-options: nosniff" in head_
+            assert json.loads(body)["error"]["code"] == code
 
 
 @pytest.mark.parametrize(

@@ -222,3 +222,57 @@ async def test_wrong_paths_and_methods_answer_in_the_envelope_of_the_api(
         assert answer.headers["content-type"] == "application/json"
         assert set(answer.json()) == {"error"}
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("by", ["metadata", "header"])
+async def test_a_named_session_is_gone_on_with(serve: Any, by: str) -> None:
+    async with serve("Hel", "lo") as running, running.openai() as client:
+        named: dict[str, Any] = (
+            {"metadata": {"session_id": "s1", "team": "blue"}}
+            if by == "metadata"
+            else {"extra_headers": {"X-Session-ID": "s1"}}
+        )
+        for question in ("first", "second"):
+            answer = await client.chat.completions.create(
+                model="default", messages=[{"role": "user", "content": question}], **named
+            )
+            assert answer.metadata == {"session_id": "s1"}
+        asked = [one.content for one in running.model.calls[-1].messages]
+        assert asked[-3:] == ["first", "Hello", "second"]
+        rows = (await running.scope.messages.list("s1", user_id="local")).items
+        assert [row.content for row in rows] == ["first", "Hello", "second", "Hello"]
+        assert rows[2].metadata == ({"team": "blue"} if by == "metadata" else {})
+
+
+async def test_a_client_that_sends_the_whole_conversation_can_say_so(serve: Any) -> None:
+    async with serve("ok") as running, running.openai() as client:
+        for _ in range(2):
+            stream = await client.chat.completions.create(
+                model="default",
+                messages=[{"role": "user", "content": "all of it"}],
+                metadata={"session_id": "s1", "history": "none"},
+                stream=True,
+            )
+            async with stream:
+                assert [part async for part in stream]
+        asked = [one.content for one in running.model.calls[-1].messages]
+        assert asked.count("all of it") == 1
+
+
+async def test_a_wish_about_history_that_is_none_is_named(serve: Any) -> None:
+    async with serve() as running:
+        body = {
+            "model": "default",
+            "messages": [{"role": "user", "content": "x"}],
+            "metadata": {"history": "all"},
+        }
+        answer = await running.http.post("/v1/chat/completions", json=body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "metadata.history"
+
+
+async def test_a_conversation_that_is_not_stored_names_no_session(serve: Any) -> None:
+    async with serve("ok") as running:
+        body = {"model": "default", "messages": [{"role": "user", "content": "x"}], "store": False}
+        answer = await running.http.post("/v1/chat/completions", json=body)
+        assert "metadata" not in answer.json()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from pyeino.integrations.sql import SqliteDatabase
 from pyeino.monitoring import Metrics, StructuredLogger
@@ -18,7 +21,17 @@ from pyeino.stores import MessageStatus
 from pyeino.testing import ScriptedChatModel
 
 
-async def test_many_users_at_once_and_again_after_a_restart(tmp_path: Path) -> None:
+@pytest.fixture
+def logger() -> Iterator[StructuredLogger]:
+    """A logger that writes, and is closed: it has a thread."""
+    made = StructuredLogger()
+    yield made
+    made.close()
+
+
+async def test_many_users_at_once_and_again_after_a_restart(
+    tmp_path: Path, logger: StructuredLogger
+) -> None:
     model = ScriptedChatModel("an answer of five words")
     options = ChatOptions(history="session")
 
@@ -37,7 +50,7 @@ async def test_many_users_at_once_and_again_after_a_restart(tmp_path: Path) -> N
                 None,
                 scope.sessions,
                 scope.messages,
-                StructuredLogger(),
+                logger,
                 Metrics(),
                 limits=ServiceLimits(history_messages=10),
             )
@@ -50,7 +63,9 @@ async def test_many_users_at_once_and_again_after_a_restart(tmp_path: Path) -> N
     assert len(model.calls[-1].messages) == 3
 
 
-async def test_cancelled_while_saving_is_stored_whole(tmp_path: Path) -> None:
+async def test_cancelled_while_saving_is_stored_whole(
+    tmp_path: Path, logger: StructuredLogger
+) -> None:
     async with await SqliteDatabase.open(tmp_path / "db") as database:
         scope = database.scope()
         service = ChatService(
@@ -59,7 +74,7 @@ async def test_cancelled_while_saving_is_stored_whole(tmp_path: Path) -> None:
             None,
             scope.sessions,
             scope.messages,
-            StructuredLogger(),
+            logger,
             Metrics(),
         )
         async with asyncio.timeout(60), service:

@@ -1,10 +1,11 @@
-// The chat page: one conversation, one answer at a time.
+// The chat page: one conversation at a time, one answer at a time.
 
 import { showBanner } from "./banner.js";
 import { ChatError, streamChat } from "./client.js";
-import { h, newId } from "./dom.js";
-import { AnswerElement, questionElement } from "./messages.js";
 import { Conversation } from "./conversation.js";
+import { h } from "./dom.js";
+import { AnswerElement, questionElement } from "./messages.js";
+import { SessionList, makeDrawer, readTurns } from "./sessions.js";
 
 const USER = "local";
 const SUGGESTIONS = [
@@ -145,6 +146,8 @@ async function receive(message, answer) {
   if (outcome && answer.element.isConnected) {
     conversation.add({ question: message, answer: answer.text, ...outcome });
   }
+  sessions.mark(conversation.id);
+  sessions.refresh();
 }
 
 function failed(error, message, answer) {
@@ -168,27 +171,89 @@ function failed(error, message, answer) {
 
 // -- the conversation -------------------------------------------------------------------------
 
+const sessions = new SessionList({
+  list: byId("session-list"),
+  note: byId("sessions-note"),
+  more: byId("sessions-more"),
+  onOpen: openSession,
+  onGone: (id) => id === conversation.id && newChat(),
+});
+const closeDrawer = makeDrawer({
+  panel: byId("sessions"),
+  button: byId("menu"),
+  shade: byId("shade"),
+});
+let opening = 0;
+
 function newChat() {
+  opening += 1;
   running?.abort();
   conversation.reset();
-  transcript.replaceChildren();
-  byId("welcome").hidden = false;
+  sessions.mark(conversation.id);
+  show([]);
   status.textContent = "New chat";
-  following = false;
-  toEnd.hidden = true;
+  closeDrawer();
   field.focus();
 }
 
-function restore() {
-  for (const { question, answer: text, totals, seconds } of conversation.turns) {
-    const answer = new AnswerElement();
-    transcript.append(questionElement(question), answer.element);
-    answer.append(text);
-    if (totals) answer.finish(totals);
-    else answer.stop(seconds);
+async function openSession(id) {
+  const ask = (opening += 1);
+  running?.abort();
+  closeDrawer();
+  try {
+    const { turns, cursor } = await readTurns(id);
+    if (ask !== opening) return; // another one was chosen meanwhile
+    conversation.open(id, turns);
+    sessions.mark(id);
+    show(turns);
+    if (cursor) transcript.prepend(earlierButton(id, cursor));
+    status.textContent = "Conversation opened";
+    field.focus();
+  } catch (error) {
+    if (ask !== opening) return;
+    if (!(error instanceof ChatError)) throw error;
+    status.textContent = error.message;
+    sessions.fail(error);
   }
-  byId("welcome").hidden = conversation.turns.length > 0;
-  following = conversation.turns.length > 0;
+}
+
+function earlierButton(id, cursor) {
+  const button = h("button", { type: "button", class: "ghost earlier" }, "Show earlier messages");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const page = await readTurns(id, cursor);
+      if (!button.isConnected) return;
+      const height = scroller.scrollHeight;
+      button.replaceWith(
+        ...(page.cursor ? [earlierButton(id, page.cursor)] : []),
+        ...page.turns.flatMap(elementsOf),
+      );
+      scroller.scrollTop += scroller.scrollHeight - height;
+    } catch (error) {
+      button.disabled = false;
+      status.textContent = error.message;
+    }
+  });
+  return button;
+}
+
+function elementsOf({ question, answer: text, totals, seconds, ending }) {
+  const elements = question === undefined ? [] : [questionElement(question)];
+  if (text === undefined) return elements;
+  const answer = new AnswerElement();
+  answer.append(text);
+  if (totals) answer.finish(totals);
+  else if (ending) answer.end(ending);
+  else answer.stop(seconds);
+  return [...elements, answer.element];
+}
+
+/** Show `turns` and nothing else. */
+function show(turns) {
+  transcript.replaceChildren(...turns.flatMap(elementsOf));
+  byId("welcome").hidden = turns.length > 0;
+  following = turns.length > 0;
   follow();
 }
 
@@ -200,6 +265,8 @@ byId("suggestions").append(
     return h("li", {}, button);
   }),
 );
-restore();
+show(conversation.turns);
+sessions.mark(conversation.id);
+sessions.refresh();
 fieldChanged();
 showBanner(byId("banner"), byId("model")).then(follow);

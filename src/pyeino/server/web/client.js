@@ -1,4 +1,4 @@
-// The chat service as this page uses it: one streamed call, and errors that can be shown.
+// The chat service as this page uses it: a streamed call, plain calls, errors that can be shown.
 
 import { ROOT } from "./dom.js";
 import { EventStreamParser } from "./sse.js";
@@ -80,6 +80,30 @@ function asJson(text) {
     throw new ChatError("BAD_FRAME", "The server sent an event that is not JSON", {
       partial: true,
     });
+  }
+}
+
+/**
+ * One call of the API below /api/v1: the decoded body, null when there is none. Throws ChatError.
+ */
+export async function callApi(path, { method = "GET", body = null } = {}) {
+  let response;
+  try {
+    response = await fetch(new URL(`api/v1/${path}`, ROOT), {
+      method,
+      headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
+      body: body && JSON.stringify(body),
+      cache: "no-store",
+    });
+  } catch {
+    throw unreachable(false);
+  }
+  if (!response.ok) throw await refused(response);
+  if (response.status === 204) return null;
+  try {
+    return await response.json();
+  } catch {
+    throw new ChatError("BAD_ANSWER", "The server answered something that is not JSON");
   }
 }
 

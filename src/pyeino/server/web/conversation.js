@@ -5,7 +5,10 @@ import { newId } from "./dom.js";
 const KEY = "pyeino.conversation";
 const LARGEST = 1_000_000; // characters kept; older turns go first
 
-/** A session of the server and the turns {question, answer, totals?, seconds?} that this tab saw of it. */
+/**
+ * A session of the server and the turns that this tab knows of it, each with a `question`, an
+ * `answer` or both; an answer has `totals`, or `seconds` when it was stopped, or an `ending`.
+ */
 export class Conversation {
   id = newId();
   turns = [];
@@ -31,6 +34,13 @@ export class Conversation {
   reset() {
     this.id = newId();
     this.turns = [];
+    this.#save();
+  }
+
+  /** Go on with the session `id`, of which `turns` are known. */
+  open(id, turns) {
+    this.id = id;
+    this.turns = turns;
     this.#save();
   }
 

@@ -6,6 +6,7 @@ import {
   bounds,
   content,
   curl,
+  frameNames,
   operations,
   refName,
   resolve,
@@ -140,8 +141,24 @@ function responsesPart(openapi, { responses = {} }) {
   return h("section", {}, h("h4", {}, "Answers"), h("ul", { class: "responses" }, rows));
 }
 
+function framesPart({ client, server: sent }) {
+  const row = (title, names) =>
+    h(
+      "li",
+      { class: "response" },
+      h("p", {}, title, " ", names.flatMap((name, at) => [at ? ", " : "", schemaLink(name)])),
+    );
+  return h(
+    "section",
+    {},
+    h("h4", {}, "WebSocket frames ", h("span", { class: "quiet" }, "JSON text")),
+    h("ul", { class: "responses" }, row("Taken:", client), row("Sent:", sent)),
+  );
+}
+
 function operationElement(openapi, entry) {
   const { id, path, verb, operation } = entry;
+  const frames = frameNames(entry);
   return h(
     "article",
     { class: "operation", id },
@@ -152,7 +169,7 @@ function operationElement(openapi, entry) {
       operation.summary && h("p", { class: "summary" }, operation.summary),
     ),
     prose(operation.description),
-    codeBlock(curl(openapi, entry, server), "curl"),
+    frames ? framesPart(frames) : codeBlock(curl(openapi, entry, server), "curl"),
     parametersPart(operation),
     requestPart(openapi, operation),
     responsesPart(openapi, operation),

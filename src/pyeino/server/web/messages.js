@@ -1,6 +1,7 @@
 // The messages of the conversation as elements: what was asked, what is answered, what failed.
 
 import { canRetry, remedyFor } from "./client.js";
+import { detailsOf } from "./details.js";
 import { copyButton, h, icon } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 
@@ -45,6 +46,7 @@ export class AnswerElement {
   #body = h("div", { class: "prose" });
   #waiting = h("p", { class: "waiting" }, h("span", { class: "visually-hidden" }, "Answering…"));
   #foot = h("div", { class: "foot" });
+  #details = h("div", { class: "details" });
   #frame = 0;
   #cost = 0;
   #painted = 0;
@@ -60,6 +62,7 @@ export class AnswerElement {
       h("h2", { class: "visually-hidden" }, "Answer"),
       this.#waiting,
       this.#body,
+      this.#details,
       this.#foot,
     );
   }
@@ -103,6 +106,7 @@ export class AnswerElement {
   finish(totals) {
     this.#end();
     if (!this.text) this.#body.append(h("p", { class: "quiet" }, "The model answered nothing."));
+    this.#details.replaceChildren(...detailsOf(totals.metadata));
     const parts = summary(totals);
     if (totals.finish_reason === "length") parts.push("cut at the length limit");
     this.#footLine(parts);
@@ -111,7 +115,14 @@ export class AnswerElement {
 
   stop(seconds) {
     this.#end();
-    this.#footLine(["Stopped", `${seconds.toFixed(1)} s`]);
+    const after = seconds === undefined ? [] : [`${seconds.toFixed(1)} s`];
+    this.#footLine(["Stopped", ...after]);
+  }
+
+  /** Nothing more is known of the answer than how it ended. */
+  end(ending) {
+    this.#end();
+    this.#footLine([ending]);
   }
 
   /** Show `error` with its code and remedy; `onRetry` sends again, `onEdit` gives the text back. */

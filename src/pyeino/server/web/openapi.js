@@ -12,7 +12,7 @@ const SENT = {
   role: "user",
   model: "default",
 };
-const IN_PATHS = { model_id: "default", name: "style.css" };
+const IN_PATHS = { model_id: "default", name: "style.css", session_id: "my-session" };
 const ANSWERED = {
   content: "Hello! I am a language model.",
   delta: "Hello",
@@ -198,4 +198,12 @@ export function curl(document_, { path, verb, operation }, server) {
     parts.push(`-H ${quoted(`content-type: ${body.type}`)}`, `-d ${quoted(JSON.stringify(data))}`);
   }
   return parts.join(" \\\n  ");
+}
+
+/** The names of the frames that a WebSocket takes and sends: {client, server}; null for no socket. */
+export function frameNames({ operation }) {
+  const frames = operation["x-websocket-frames"];
+  if (!frames) return null;
+  const names = (schema) => (schema.anyOf ?? [schema]).map(refName).filter(Boolean);
+  return { client: names(frames.client), server: names(frames.server) };
 }

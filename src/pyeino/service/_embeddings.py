@@ -1,0 +1,91 @@
+"""Embeddings: texts to vectors, within the bounds of the service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyeino.components import Embedder
+from pyeino.errors import AppError, ExternalError, NotFoundError
+from pyeino.monitoring import Logger
+from pyeino.service._limits import ServiceLimits
+from pyeino.service._outcome import timeout_error
+from pyeino.service._validation import DEFAULT_MODEL, check_text, invalid
+
+MAX_TEXTS = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingAnswer:
+    """One vector for each text, in their order and all of one length, and who made them."""
+
+    vectors: tuple[list[float], ...]
+    model: str
+
+
+class Embeddings:
+    """An Embedder as the doors offer it; without one every call is a NotFoundError.
+
+    `model` is the name that it answers to beside "default". Every call raises AppError only.
+    """
+
+    def __init__(
+        self, embedder: Embedder | None, *, model: str, limits: ServiceLimits, logger: Logger
+    ) -> None:
+        self._embedder = embedder
+        self._limits = limits
+        self._logger = logger
+        self.model = model
+
+    async def embed(self, texts: Sequence[str], *, model: str = DEFAULT_MODEL) -> EmbeddingAnswer:
+        """Embed 1 to 2048 `texts`.
+
+        NotFoundError EMBEDDINGS_NOT_CONFIGURED or MODEL_NOT_FOUND, ValidationError for a text
+        that is empty or too long, InternalError TIMEOUT (504), ExternalError EMBEDDING_FAILED.
+        """
+        embedder = self._embedder
+        if embedder is None:
+            raise NotFoundError(
+                "EMBEDDINGS_NOT_CONFIGURED",
+                "This server has no embedding model",
+                details="Configure one, or make the service with an embedder.",
+            )
+        if model not in (DEFAULT_MODEL, self.model):
+            raise NotFoundError(
+                "MODEL_NOT_FOUND",
+                f"There is no embedding model {model[:100]!r}; "
+                f"there are {DEFAULT_MODEL}, {self.model}",
+                metadata={"field": "model", "found": model[:100]},
+            )
+        if not 1 <= len(texts) <= MAX_TEXTS:
+            raise invalid("input", f"1 to {MAX_TEXTS} texts", f"{len(texts)}")
+        for index, text in enumerate(texts):
+            check_text(f"input[{index}]", text, self._limits.message_bytes)
+        vectors = await self._ask(embedder, texts)
+        return EmbeddingAnswer(vectors=tuple(vectors), model=self.model)
+
+    async def _ask(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
+        seconds = self._limits.timeout
+        deadline = asyncio.timeout(seconds)
+        try:
+            async with deadline:
+                vectors = await embedder.embed(texts)
+        except AppError:
+            raise
+        except Exception as error:
+            self._logger.error("Embedding failed", error=error, texts=len(texts))
+            if isinstance(error, TimeoutError):
+                raise timeout_error(
+                    seconds=seconds if deadline.expired() else None, cause=error
+                ) from error
+            raise _failed(error) from error
+        if len(vectors) != len(texts):
+            found = ValueError(f"{len(vectors)} vectors for {len(texts)} texts")
+            self._logger.error("Embedding failed", error=found, texts=len(texts))
+            raise _failed(found)
+        return vectors
+
+
+def _failed(cause: Exception) -> ExternalError:
+    return ExternalError("EMBEDDING_FAILED", "The texts could not be embedded", cause=cause)
