@@ -28,9 +28,6 @@ from pyeino.service._records import (
 from pyeino.service._response_formatter import create_response_formatter
 from pyeino.service._runs import Run, RunManager, StopReason
 from pyeino.service._selection import ChainFacts, Selection, Selector, select_chain
-<<<<<<< HEAD
-from pyeino.service._stream_processors import create_batch_processor, create_streaming_processor
-=======
 from pyeino.service._sessions import (
     MessagePage,
     MessageRecord,
@@ -38,7 +35,7 @@ from pyeino.service._sessions import (
     SessionRecord,
     Sessions,
 )
->>>>>>> main
+from pyeino.service._stream_processors import create_batch_processor, create_streaming_processor
 
 __all__ = [
     "UNKNOWN_ANSWER",
@@ -51,14 +48,11 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChatService",
-<<<<<<< HEAD
-    "IndexProbe",
-=======
     "EmbeddingAnswer",
     "Embeddings",
+    "IndexProbe",
     "MessagePage",
     "MessageRecord",
->>>>>>> main
     "MultiTurnChatRequest",
     "ProcessorConfig",
     "RAGInput",
