@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pyeino.callbacks import Handler
-from pyeino.compose._runnable import ComponentOptions
+from pyeino.compose._runnable import ComponentOptions, RunOptions
 
 
 class RunContext:
@@ -43,3 +44,14 @@ class RunContext:
             if entry.path is None or entry.path == (*self.path, name):
                 found = entry.options.over(found)
         return found
+
+    def options_of(self, name: str) -> RunOptions:
+        """The options of this run for a Runnable that is the node `name`; paths begin inside it."""
+        place = (*self.path, name)
+        depth = len(place)
+        components = tuple(
+            entry if entry.path is None else replace(entry, path=entry.path[depth:])
+            for entry in self.components
+            if entry.path is None or (entry.path[:depth] == place and len(entry.path) > depth)
+        )
+        return RunOptions(callbacks=self.handlers, components=components)

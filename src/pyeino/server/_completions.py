@@ -32,6 +32,8 @@ from pyeino.wire import (
     ModelCard,
     ModelFacts,
     ModelList,
+    calls_from,
+    calls_to,
     encode_event,
     field_error,
     finish_reason_of,
@@ -39,12 +41,20 @@ from pyeino.wire import (
     refuse_unsupported,
     schema_of,
     text_of,
+    tool_choice,
+    tool_infos,
 )
 
 DEFAULT_MODEL = "default"
 LOCAL_USER = "local"
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -117,11 +127,24 @@ def prepare_turn(request: ChatCompletionRequest) -> tuple[MultiTurnChatRequest, 
                 f"{field}.role",
                 f"{field}.role: expected one of {', '.join(_ROLES)}, found {message.role[:40]!r}",
             )
-        messages.append(ChatMessage(role=role, content=text_of(message, field=field)))
+        messages.append(
+            ChatMessage(
+                role=role,
+                content=text_of(message, field=field),
+                tool_calls=calls_from(message.tool_calls),
+                tool_call_id=message.tool_call_id or "",
+            )
+        )
     options = ChatOptions(
         model=request.model, temperature=request.temperature, max_tokens=request.token_limit
     )
+    tools = tool_infos(request.tools)
+    choice, allowed = tool_choice(request.tool_choice, tools)
     model_options = ModelOptions(
+        tools=tools,
+        tool_choice=choice,
+        allowed_tools=allowed,
+        parallel_tool_calls=request.parallel_tool_calls,
         top_p=request.top_p,
         stop=request.stops,
         seed=request.seed,
@@ -140,13 +163,17 @@ def completion_from(response: ChatResponse, *, model: str) -> ChatCompletion:
     """The completion that says what `response` says."""
     metadata = response.metadata or {}
     usage = response.token_usage
+    calls = calls_to(response.tool_calls)
     return ChatCompletion(
         id=completion_id(response.message_id),
         created=int(time.time()),
         model=str(metadata.get("model") or model),
         choices=(
             Choice(
-                message=AnswerMessage(content=response.content),
+                message=AnswerMessage(
+                    content=response.content or None if calls else response.content,
+                    tool_calls=calls or msgspec.UNSET,
+                ),
                 finish_reason=finish_reason_of(metadata.get("finish_reason")),
             ),
         ),
@@ -185,7 +212,7 @@ class CompletionFormat:
         body = opening + (frames.delta(item.delta) if item.delta else b"")
         if item.finish_reason is None:
             return body
-        body += frames.finish(item.finish_reason)
+        body += frames.tool_calls(item.tool_calls) + frames.finish(item.finish_reason)
         usage = item.token_usage
         if usage is None:
             return body

@@ -17,6 +17,7 @@ from pyeino.service._records import (
 )
 from pyeino.service._runs import Run, RunManager, StopReason
 from pyeino.service._selection import ChainFacts, Selection, Selector, select_chain
+from pyeino.service._tools import default_tool_chain
 
 __all__ = [
     "CallContext",
@@ -40,6 +41,7 @@ __all__ = [
     "ToolInput",
     "build_messages",
     "default_chat_chain",
+    "default_tool_chain",
     "generate_message_id",
     "mark_context",
     "select_chain",

@@ -182,6 +182,7 @@ class ChatService:
             token_usage=outcome.token_usage,
             metadata=outcome.metadata,
             process_time=outcome.process_time,
+            tool_calls=outcome.tool_calls,
         )
 
     async def _chunks(
@@ -212,4 +213,5 @@ class ChatService:
             token_usage=outcome.token_usage,
             metadata=outcome.metadata,
             process_time=outcome.process_time,
+            tool_calls=outcome.tool_calls,
         )
