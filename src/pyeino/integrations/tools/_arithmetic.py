@@ -6,7 +6,7 @@ import decimal
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final, NoReturn
+from typing import Final
 
 from pyeino.errors import ValidationError
 
@@ -111,7 +111,7 @@ class _Parser:
         """The value of the whole text."""
         value = self._sum()
         if self._kind:
-            self._refuse("an operator or the end")
+            raise self._refused("an operator or the end")
         return value
 
     def _advance(self) -> None:
@@ -138,11 +138,11 @@ class _Parser:
 
     def _expect(self, sign: str) -> None:
         if not self._take(sign):
-            self._refuse(repr(sign))
+            raise self._refused(repr(sign))
 
-    def _refuse(self, expected: str) -> NoReturn:
+    def _refused(self, expected: str) -> ValidationError:
         found = repr(self._token) if self._kind else "the end"
-        raise _invalid(f"expected {expected} at {self._start + 1}, found {found}")
+        return _invalid(f"expected {expected} at {self._start + 1}, found {found}")
 
     def _sum(self) -> Decimal:
         self._depth += 1
@@ -198,7 +198,7 @@ class _Parser:
             return value
         if self._kind == "name":
             return self._named()
-        self._refuse("a number")
+        raise self._refused("a number")
 
     def _named(self) -> Decimal:
         name = self._token.lower()
