@@ -281,3 +281,50 @@ async def test_a_tool_that_says_nothing_is_answered_in_both_modes() -> None:
     run = Chain(Message).then(ToolsNode([Silent()])).compile()
     for answers in (await run.invoke(CALL), await run.stream(CALL).concat()):
         assert [(one.content, one.tool_call_id) for one in answers] == [("", "c")]
+
+
+# --- foreign runnables ----------------------------------------------------------------------------
+
+
+class Spy:
+    """A Runnable of somebody else's, which keeps the options it is called with."""
+
+    def __init__(self) -> None:
+        self.seen: list[RunOptions | None] = []
+
+    async def invoke(self, input: str, *, options: RunOptions | None = None) -> str:
+        self.seen.append(options)
+        return input
+
+    def stream(self, input: str, *, options: RunOptions | None = None) -> Stream[str]:
+        return self.transform(Stream.of([input]), options=options)
+
+    async def collect(self, stream: Stream[str], *, options: RunOptions | None = None) -> str:
+        return await self.invoke(await stream.concat(), options=options)
+
+    def transform(self, stream: Stream[str], *, options: RunOptions | None = None) -> Stream[str]:
+        self.seen.append(options)
+        return stream
+
+
+async def test_a_foreign_runnable_gets_the_options_of_its_place() -> None:
+    spy = Spy()
+    inner = Chain(str).then(spy, name="spy").compile(name="inner")
+    chain = Chain(str).then(inner, name="inner").compile()
+    everywhere, here, inside, elsewhere = (ModelOptions(seed=seed) for seed in range(4))
+    options = RunOptions(
+        components=(
+            ComponentOptions(options=everywhere),
+            ComponentOptions(options=here, path=("inner", "spy")),
+            ComponentOptions(options=inside, path=("inner", "spy", "model")),
+            ComponentOptions(options=elsewhere, path=("other",)),
+        )
+    )
+    assert await chain.invoke("x", options=options) == "x"
+    assert await chain.stream("x", options=options).concat() == "x"
+    for seen in spy.seen:
+        assert seen is not None
+        assert [(one.options.seed, one.path) for one in seen.components] == [
+            (0, None),
+            (2, ("model",)),
+        ]

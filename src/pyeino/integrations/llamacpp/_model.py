@@ -23,7 +23,7 @@ from pyeino.integrations.llamacpp._gate import SlotGate, closed_error
 from pyeino.integrations.llamacpp._generation import Generation, settle
 from pyeino.integrations.llamacpp._request import build_request
 from pyeino.integrations.llamacpp._tool_calls import ToolTurn, plan_tools
-from pyeino.integrations.llamacpp._tool_prompts import in_words
+from pyeino.integrations.llamacpp._tool_prompts import asked_to_answer
 from pyeino.schema import Message
 from pyeino.streams import Stream
 
@@ -171,11 +171,10 @@ class LlamaCppModel:
         self, messages: tuple[Message, ...], options: ModelOptions
     ) -> AsyncIterator[Message]:
         plan = plan_tools(messages, options)
-        told = in_words(messages)
         if plan is None or not messages:
-            source = self._say(told, replace(options, tools=None))
+            source = self._say(asked_to_answer(messages), replace(options, tools=None))
         else:
-            source = ToolTurn(self._say, plan, told, options).chunks()
+            source = ToolTurn(self._say, plan, messages, options).chunks()
         async with aclosing(source):
             async for chunk in source:
                 yield chunk

@@ -21,7 +21,9 @@ from pyeino.integrations.llamacpp._tool_prompts import (
     ANSWER,
     argument_prompt,
     argument_schema,
+    asked_to_answer,
     choice_prompt,
+    in_words,
 )
 from pyeino.schema import (
     FunctionCall,
@@ -92,6 +94,7 @@ class ToolTurn:
         self._say = say
         self._plan = plan
         self._messages = messages
+        self._told = in_words(messages)
         self._options = replace(options, tools=None, tool_choice=None, allowed_tools=None)
         self._spent: TokenUsage | None = None
 
@@ -113,9 +116,7 @@ class ToolTurn:
             by_name = {_free_word(by_name): None, **by_name}
         options = self._constrained({"enum": list(by_name)}, max_tokens=CHOICE_TOKENS)
         said = ""
-        prompt = choice_prompt(
-            self._messages, tools, answer=None if forced else next(iter(by_name))
-        )
+        prompt = choice_prompt(self._told, tools, answer=None if forced else next(iter(by_name)))
         async with aclosing(self._say(prompt, options)) as source:
             async for chunk in source:
                 said += chunk.content
@@ -124,7 +125,7 @@ class ToolTurn:
         return by_name.get(_text_in(said), next(iter(by_name.values())))
 
     async def _words(self) -> AsyncGenerator[Message]:
-        async with aclosing(self._say(self._messages, self._options)) as source:
+        async with aclosing(self._say(asked_to_answer(self._messages), self._options)) as source:
             async for chunk in source:
                 yield self._spend(chunk)
 
@@ -135,9 +136,7 @@ class ToolTurn:
         )
         yield Message(role=Role.ASSISTANT, content="", tool_calls=(call,))
         try:
-            async with aclosing(
-                self._say(argument_prompt(self._messages, info), options)
-            ) as source:
+            async with aclosing(self._say(argument_prompt(self._told, info), options)) as source:
                 async for chunk in source:
                     yield _as_arguments(self._spend(chunk))
         except ValidationError as error:

@@ -34,7 +34,7 @@ _E = Decimal("2.71828182845904523536028747135266249775724709369996")
 
 
 def calculate(expression: str) -> str:
-    """The value of `expression` as text, exact to 30 digits. Raises INVALID_EXPRESSION.
+    """The value of `expression` as text, to 30 digits. Raises INVALID_EXPRESSION.
 
     Numbers, + - * / // % ** ^ and parentheses, pi and e, and the functions of FUNCTIONS. Work is
     bounded whatever the text: 256 characters, 32 levels, exponents up to 1,000, 50 digits.
@@ -239,7 +239,12 @@ def _bounded(exponent: Decimal) -> Decimal:
 
 
 def _shown(value: Decimal) -> str:
-    """Without trailing zeros; as a plain number where that takes at most 40 digits."""
+    """Without trailing zeros; as a plain number where that takes at most 40 digits.
+
+    The last of the 50 digits may be wrong after a division or a root, so those are not shown.
+    """
+    if value == value.to_integral_value() and value.adjusted() < 40:
+        return f"{value.to_integral_value() + 0:f}"
     with decimal.localcontext(_CONTEXT, prec=SHOWN_DIGITS):
         rounded = (+value).normalize()
     if rounded == 0:
