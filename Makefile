@@ -2,11 +2,12 @@
 #   PYTHON=python3.12 picks the interpreter · PORT=9000 the port of `make run` · ARGS="-k name" goes to pytest
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint type docs format clean
+.PHONY: help install run test test-all lint type docs bench format clean
 
 SETUP := scripts/setup-venv.sh
 BIN := .venv/bin
 ARGS ?=
+WHAT ?= compose
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,11 @@ type: ## pyright and mypy, both strict, on src; the inference tests on tests/typ
 docs: ## build the documentation site into site/
 	@$(SETUP) docs
 	@$(BIN)/zensical build --clean --strict
+
+bench: ## measure beside hand-written code and peers: WHAT=compose, openai_client or pooling
+	@$(SETUP) test
+	@test -f bench/$(WHAT).py || { echo "bench: WHAT is '$(WHAT)': expected one of: $(notdir $(basename $(wildcard bench/*.py)))" >&2; exit 2; }
+	@$(BIN)/python bench/$(WHAT).py $(ARGS)
 
 format: ## rewrite the sources in the project's format
 	@$(SETUP) lint

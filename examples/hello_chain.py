@@ -1,6 +1,6 @@
 """A chain that streams: a prompt, then the small local model (fetched once, about 93 MB).
 
-    python examples/hello_chain.py
+python examples/hello_chain.py
 """
 
 import asyncio

@@ -4,7 +4,7 @@ This is the narrow door: what most programs name. Everything else is one folder 
 that owns it (`pyeino.compose`, `pyeino.streams`, `pyeino.components`, …).
 """
 
-from pyeino.components import ChatModel, ModelOptions, PromptTemplate
+from pyeino.components import ChatModel, ModelOptions, PromptTemplate, tool
 from pyeino.compose import END, START, Chain, Compiled, Graph, Lambda, Runnable, RunOptions
 from pyeino.errors import AppError, PyeinoError
 from pyeino.schema import Message
@@ -29,4 +29,5 @@ __all__ = [
     "Runnable",
     "Stream",
     "__version__",
+    "tool",
 ]

@@ -20,6 +20,14 @@ PROGRAMS = {
         "flowchart",
     ],
     "hello_chain.py": [],
+    "streaming_transform.py": ["1. Rivers flow downhill.\n2. They carry sand.\n", "whole: 3 lines"],
+    "templates.py": [
+        "needs: language, question, user",
+        "You help Ann and answer in English.",
+        "missing:",
+        "Your first word was hello.",
+    ],
+    "tool_loop.py": ["tool: 42", "no weather for Bergen", "19 + 23 is 42"],
 }
 SERVED = {"served_chain.py"}
 

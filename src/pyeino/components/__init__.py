@@ -1,6 +1,19 @@
 """Protocols of the kinds of component, with the options of a call."""
 
 from pyeino.components._cache import with_cache
+from pyeino.components._cache_manager import CacheManager, CacheMetrics, CacheStats
+from pyeino.components._cached_chat import cached_chat_completion
+from pyeino.components._callback_records import (
+    EmbedderCall,
+    IndexerCall,
+    LoaderCall,
+    ModelCall,
+    PromptCall,
+    RerankerCall,
+    RetrieverCall,
+    ToolCallInput,
+    TransformerCall,
+)
 from pyeino.components._chat_template import ChatTemplate
 from pyeino.components._embedder import Embedder, EmbedderOptions
 from pyeino.components._fallback import may_fall_back, with_fallback
@@ -15,6 +28,7 @@ from pyeino.components._loading import (
 )
 from pyeino.components._model import ChatModel, ModelInfo, ModelOptions
 from pyeino.components._options import Options
+from pyeino.components._parsers import ExtensionParser, TextParser
 from pyeino.components._prompt import MessagesPlaceholder, PromptPart, PromptTemplate
 from pyeino.components._retrieval import (
     Indexer,
@@ -40,37 +54,52 @@ from pyeino.components._tool import (
 )
 
 __all__ = [
+    "CacheManager",
+    "CacheMetrics",
+    "CacheStats",
     "CallLimit",
     "ChatModel",
     "ChatTemplate",
     "DocumentSource",
     "Embedder",
+    "EmbedderCall",
     "EmbedderOptions",
+    "ExtensionParser",
     "FunctionTool",
     "Indexer",
+    "IndexerCall",
     "IndexerOptions",
     "Loader",
+    "LoaderCall",
     "LoaderOptions",
     "MessagesPlaceholder",
+    "ModelCall",
     "ModelInfo",
     "ModelOptions",
     "Options",
     "Parser",
     "ParserOptions",
+    "PromptCall",
     "PromptPart",
     "PromptTemplate",
     "RerankInput",
     "Reranker",
+    "RerankerCall",
     "RerankerOptions",
     "Retriever",
+    "RetrieverCall",
     "RetrieverOptions",
     "RetryPolicy",
     "StreamingTool",
     "TemplateFormat",
+    "TextParser",
     "TextTemplate",
     "Tool",
+    "ToolCallInput",
     "ToolOutput",
     "Transformer",
+    "TransformerCall",
+    "cached_chat_completion",
     "error_text",
     "errors_to_text",
     "is_transient",

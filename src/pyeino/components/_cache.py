@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
-from pyeino.components._flight import Flights, StreamFlights
-from pyeino.components._model import ModelOptions
+from pyeino.components._cache_entries import Entries
+from pyeino.components._cache_texts import CachedTexts
+from pyeino.components._embedder import Embedder
+from pyeino.components._flight import StreamFlights
+from pyeino.components._model import ChatModel, ModelOptions
 from pyeino.components._wrapping import Around, ComponentT, Open, Request, Run, wrap
-from pyeino.errors import AppError, CodecError
-from pyeino.schema import Codec, Message
+from pyeino.concurrency import SingleFlight
+from pyeino.schema import Message
 from pyeino.stores import Cache
 from pyeino.streams import concat_items
 
 T = TypeVar("T")
-
-_CODEC = Codec()
 
 
 def with_cache(
@@ -45,16 +43,18 @@ def with_cache(
     whole and streamed calls find each other's answers. A message from the cache has
     `extra["cached"]`, true, on its last chunk: its usage was paid for before.
 
+    An embedder's answers are kept text by text: of a list, only texts that are not there are asked
+    for.
+
     Trouble with the cache is raised, or told to `on_error` and then taken as a miss.
     Input that is not plain data is not looked up.
     """
-    around = _Cached(
-        component,
-        _Entries(cache, ttl, on_error),
-        name=name,
-        rules=_Rules(sampled=sampled, tool_calls=tool_calls),
-    )
-    return wrap(component, around)
+    entries = Entries(cache, name=name, ttl=ttl, on_error=on_error)
+    whole: Any = component
+    if isinstance(whole, Embedder) and not isinstance(whole, ChatModel):
+        return wrap(component, CachedTexts(whole, entries))
+    rules = _Rules(sampled=sampled, tool_calls=tool_calls)
+    return wrap(component, _Cached(component, entries, rules))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,47 +72,14 @@ class _Rules:
         )
 
 
-class _Entries:
-    """The answers in a cache, each as the list of its chunks."""
-
-    __slots__ = ("_cache", "_on_error", "_ttl")
-
-    def __init__(
-        self, cache: Cache, ttl: float | None, on_error: Callable[[Exception], object] | None
-    ) -> None:
-        self._cache = cache
-        self._ttl = ttl
-        self._on_error = on_error
-
-    async def get(self, key: str) -> list[Any] | None:
-        try:
-            data = await self._cache.get(key)
-            return None if data is None else _marked(_CODEC.decode(data, list[Any]))
-        except (AppError, CodecError, OSError) as error:
-            self._tell(error)
-            return None
-
-    async def set(self, key: str, chunks: list[Any]) -> None:
-        try:
-            await self._cache.set(key, _CODEC.encode(chunks), ttl=self._ttl)
-        except (AppError, CodecError, OSError) as error:
-            self._tell(error)
-
-    def _tell(self, error: Exception) -> None:
-        if self._on_error is None:
-            raise error
-        self._on_error(error)
-
-
 class _Cached(Around):
-    __slots__ = ("_component", "_entries", "_flights", "_name", "_rules", "_streams")
+    __slots__ = ("_component", "_entries", "_flights", "_rules", "_streams")
 
-    def __init__(self, component: Any, entries: _Entries, *, name: str, rules: _Rules) -> None:
+    def __init__(self, component: Any, entries: Entries, rules: _Rules) -> None:
         self._component = component
         self._entries = entries
-        self._name = name
         self._rules = rules
-        self._flights = Flights()
+        self._flights = SingleFlight[Any]()
         self._streams = StreamFlights()
 
     async def call(self, request: Request, run: Run[T]) -> T:
@@ -129,7 +96,7 @@ class _Cached(Around):
             await self._keep(key, [answer])
             return answer
 
-        answer: T = await self._flights.join(key, make)
+        answer: T = await self._flights.run(key, make)
         return answer
 
     async def chunks(self, request: Request, open_: Open[T]) -> AsyncIterator[T]:
@@ -160,23 +127,8 @@ class _Cached(Around):
 
     def _key(self, request: Request) -> str | None:
         """The key of a call; None when its answer may not come from the cache."""
-        if not self._rules.may_look_up(request.options):
-            return None
-        parts = (self._name, request.kind, request.input, request.options)
-        try:
-            text = msgspec.json.encode(parts, order="sorted")
-        except (TypeError, ValueError, RecursionError):
-            return None
-        return f"{request.kind}:{hashlib.sha256(text).hexdigest()}"
+        return self._entries.key(request) if self._rules.may_look_up(request.options) else None
 
 
 def _whole(chunks: list[Any]) -> Any:
     return chunks[0] if len(chunks) == 1 else concat_items(chunks)
-
-
-def _marked(chunks: list[Any]) -> list[Any]:
-    """The chunks of an answer; a message among them says at its end where it came from."""
-    if chunks and isinstance(chunks[-1], Message):
-        last = chunks[-1]
-        chunks[-1] = msgspec.structs.replace(last, extra={**last.extra, "cached": True})
-    return chunks

@@ -63,15 +63,15 @@ class _Fallback(Around):
         failures: list[Exception] = []
         for component in self._components:
             begun = False
-            async with open_(component, _options(request, failures)) as source:
-                try:
+            try:
+                async with open_(component, _options(request, failures)) as source:
                     async for chunk in source:
                         begun = True
                         yield chunk
-                    return
-                except Exception as error:
-                    if begun or not self._leads_on(error, failures):
-                        raise
+                return
+            except Exception as error:
+                if begun or not self._leads_on(error, failures):
+                    raise
         raise _all_failed(failures)
 
     def _leads_on(self, error: Exception, failures: list[Exception]) -> bool:

@@ -1,70 +1,13 @@
-"""Single flight: equal calls that overlap are made once."""
+"""Streams under way: equal calls that overlap read one source."""
 
 from __future__ import annotations
 
-import asyncio
-import copy
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from pyeino.concurrency import own_error
 from pyeino.streams import Stream
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: Exception
-
-
-class Flights:
-    """The calls under way, by key. Nobody but the callers themselves does the work.
-
-    The first caller of a key makes the call, the others wait for what it gets, also if that is an
-    error. When the first one is cancelled, one of the others makes the call anew.
-    """
-
-    __slots__ = ("_calls",)
-
-    def __init__(self) -> None:
-        self._calls: dict[str, asyncio.Future[Any]] = {}
-
-    async def join(self, key: str, make: Callable[[], Awaitable[Any]]) -> Any:
-        """What `make` gives, or what it gives to whoever is at it already."""
-        while (call := self._calls.get(key)) is not None:
-            await asyncio.wait((call,))  # not `await call`: our cancel must not cancel the call
-            if not call.cancelled():
-                return _settled(call.result())
-        call = self._calls[key] = asyncio.get_running_loop().create_future()
-        try:
-            value = await make()
-        except Exception as error:
-            call.set_result(_Failed(_own(error)))
-            raise
-        else:
-            call.set_result(value)
-            return value
-        finally:
-            del self._calls[key]
-            call.cancel()  # does nothing unless we were cancelled
-
-
-def _settled(result: Any) -> Any:
-    if isinstance(result, _Failed):
-        raise _own(result.error)
-    return result
-
-
-def _own(error: Exception) -> Exception:
-    """A copy for one more caller: what is noted on an error on its way up belongs to one caller."""
-    try:
-        own = copy.copy(error)
-    except Exception:  # noqa: BLE001 - an exception class that cannot be copied
-        return error
-    if hasattr(own, "__notes__"):
-        own.__notes__ = list(own.__notes__)
-    own.__cause__ = error.__cause__
-    return own.with_traceback(error.__traceback__)
 
 
 class StreamFlights:
@@ -90,7 +33,7 @@ class StreamFlights:
         except Exception as error:
             if not shared.joined:
                 raise
-            raise _own(error) from error.__cause__
+            raise own_error(error) from error.__cause__
         finally:
             shared.readers -= 1
             if not shared.readers:

@@ -120,16 +120,16 @@ class _Retry(Around):
         attempt = 1
         while True:
             begun = False
-            async with open_(self._component, request.options) as source:
-                try:
+            try:
+                async with open_(self._component, request.options) as source:
                     async for chunk in source:
                         begun = True
                         yield chunk
-                    return
-                except Exception as error:
-                    delay = None if begun else self._delay(attempt, error)
-                    if delay is None:
-                        raise
+                return
+            except Exception as error:
+                delay = None if begun else self._delay(attempt, error)
+                if delay is None:
+                    raise
             await self._sleep(delay)
             attempt += 1
 

@@ -6,7 +6,7 @@ from pyeino.compose._declaration import END, START
 from pyeino.compose._declare import Graph, Handle
 from pyeino.compose._lambda import Lambda
 from pyeino.compose._modes import register_merge
-from pyeino.compose._runnable import ComponentOptions, Runnable, RunOptions
+from pyeino.compose._runnable import ComponentOptions, NodeCallbacks, Runnable, RunOptions
 from pyeino.compose._tools_node import ToolMessages, ToolsNode
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Graph",
     "Handle",
     "Lambda",
+    "NodeCallbacks",
     "RunOptions",
     "Runnable",
     "ToolMessages",

@@ -9,7 +9,7 @@ from pyeino.components import ChatModel, ChatTemplate
 from pyeino.compose._compiled import Compiled
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
 from pyeino.compose._keys import with_keys
-from pyeino.compose._lambda import Lambda, input_type_of, is_async, takes_stream
+from pyeino.compose._lambda import Lambda
 from pyeino.compose._node import make_node, passthrough
 from pyeino.compose._runnable import Runnable
 from pyeino.compose._spec import NodeSpec
@@ -127,16 +127,7 @@ class Chain(Generic[InT, OutT_co]):
             spec = self._node(node, str(key))
             self._declaration.nodes[spec.name] = spec
             ends[key] = spec.name
-        self._declaration.branches.append(
-            BranchSpec(
-                source=self._open[0],
-                condition=condition,
-                takes_stream=takes_stream(condition),
-                is_async=is_async(condition),
-                input_type=input_type_of(condition),
-                ends=ends,
-            )
-        )
+        self._declaration.branches.append(BranchSpec.of(self._open[0], condition, ends))
         self._open, self._fanned = list(ends.values()), True
         return self
 

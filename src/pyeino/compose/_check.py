@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
@@ -10,11 +10,18 @@ from pyeino.compose._types import Fit, fit, type_name
 from pyeino.errors import Problem
 
 
-def check(declaration: Declaration, *, trigger: Trigger, max_steps: int | None) -> list[Problem]:
+def check(
+    declaration: Declaration,
+    *,
+    trigger: Trigger,
+    max_steps: int | None,
+    source_ends: Collection[str] = (),
+) -> list[Problem]:
     """What is wrong with `declaration`; an empty list when it can run."""
     problems = list(declaration.problems)
     problems.extend(_check_options(trigger, max_steps))
     problems.extend(_check_names(declaration))
+    problems.extend(_unknown(declaration, "source_ends", source_ends))
     if problems:
         # types and reachability of a graph with unknown names would only repeat them
         return problems
@@ -120,11 +127,15 @@ def _check_ends(declaration: Declaration, source: str, targets: Iterable[str]) -
         yield Problem(
             code="START_AS_TARGET", path=(source, START), message="nothing leads to START"
         )
-    for name in (source, *targets):
+    yield from _unknown(declaration, source, (source, *targets))
+
+
+def _unknown(declaration: Declaration, where: str, names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
         if name not in declaration.nodes and name not in (START, END):
             yield Problem(
                 code="UNKNOWN_NODE",
-                path=(source,) if name == source else (source, name),
+                path=(where,) if name == where else (where, name),
                 message=f"there is no node {name!r}",
                 expected=f"one of {[START, *declaration.nodes, END]}",
                 found=repr(name),

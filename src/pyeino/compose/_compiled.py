@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from pyeino.callbacks import RunInfo
@@ -17,9 +17,11 @@ from pyeino.compose._line import run_value_line
 from pyeino.compose._modes import FlowMode, ValueMode
 from pyeino.compose._observe import observe
 from pyeino.compose._plan import Plan, make_plan
+from pyeino.compose._run_options import context_of
 from pyeino.compose._runnable import RunOptions
 from pyeino.compose._shapes import Shapes, derive_flow, derive_value
 from pyeino.compose._sources import DeferredSource
+from pyeino.compose._walk import run_value_walk
 from pyeino.errors import CompileError, DeclarationError
 from pyeino.streams import Stream
 
@@ -51,13 +53,19 @@ class Compiled(Generic[InT, OutT]):
 
     @classmethod
     def of(
-        cls, declaration: Declaration, *, name: str, trigger: Trigger, max_steps: int | None
+        cls,
+        declaration: Declaration,
+        *,
+        name: str,
+        trigger: Trigger,
+        max_steps: int | None,
+        source_ends: Collection[str] = (),
     ) -> Compiled[Any, Any]:
         """Check and plan a declaration. Raises CompileError with every problem found."""
-        problems = check(declaration, trigger=trigger, max_steps=max_steps)
+        problems = check(declaration, trigger=trigger, max_steps=max_steps, source_ends=source_ends)
         if problems:
             raise CompileError(tuple(problems))
-        plan = make_plan(declaration, trigger=trigger, max_steps=max_steps)
+        plan = make_plan(declaration, trigger=trigger, max_steps=max_steps, source_ends=source_ends)
         return cls(plan, declaration, name)
 
     async def invoke(self, input: InT, *, options: RunOptions | None = None) -> OutT:
@@ -67,7 +75,7 @@ class Compiled(Generic[InT, OutT]):
         Raises GraphRunError when the engine cannot go on, TimeoutError past `options.timeout`.
         """
         output: OutT
-        context = context_of(options)
+        context = self._context(options)
         if options is None or options.timeout is None:
             output = await self.run_value(input, context)
         else:
@@ -88,7 +96,7 @@ class Compiled(Generic[InT, OutT]):
 
     def transform(self, stream: Stream[InT], *, options: RunOptions | None = None) -> Stream[OutT]:
         """Run on a stream and give the output as it comes; the caller closes what it is given."""
-        context = context_of(options)
+        context = self._context(options)
 
         async def open() -> Stream[OutT]:
             return await self.run_flow(stream, context)
@@ -153,17 +161,23 @@ class Compiled(Generic[InT, OutT]):
 
     async def run_value(self, value: Any, context: RunContext) -> Any:
         """Run in value mode under an outer run's context."""
-        if context.handlers:
+        if context.watched:
             return await self._watched_value(value, context)
         if self.plan.line is not None:
             return await run_value_line(self.plan, value, context)
+        if self.plan.walkable:
+            return await run_value_walk(self.plan, value, context)
         return await run(self.plan, value, context, _VALUES)
 
     async def run_flow(self, stream: Stream[Any], context: RunContext) -> Stream[Any]:
         """Run in stream mode under an outer run's context; `stream` is closed by the run."""
-        if context.handlers:
+        if context.watched:
             return await self._watched_flow(stream, context)
         return await self._run_flows(stream, context)
+
+    def _context(self, options: RunOptions | None) -> RunContext:
+        """The context of an outermost run. Raises DeclarationError for options that cannot be."""
+        return RunContext() if options is None else context_of(options, self.plan)
 
     async def _run_values(self, value: Any, context: RunContext) -> Any:
         return await run(self.plan, value, context, _VALUES)
@@ -181,23 +195,6 @@ class Compiled(Generic[InT, OutT]):
             return await self._run_flows(stream, context)
 
         return Stream(DeferredSource(open, unused=stream.aclose))
-
-
-def context_of(options: RunOptions | None) -> RunContext:
-    """The context of an outermost run. Raises DeclarationError for options out of range."""
-    if options is None:
-        return RunContext()
-    if options.max_steps is not None and options.max_steps < 1:
-        raise DeclarationError(
-            "max_steps is out of range", expected="at least 1", found=str(options.max_steps)
-        )
-    if options.timeout is not None and not options.timeout > 0:
-        raise DeclarationError(
-            "timeout is out of range", expected="more than 0 seconds", found=str(options.timeout)
-        )
-    return RunContext(
-        handlers=options.callbacks, components=options.components, max_steps=options.max_steps
-    )
 
 
 async def _next(stream: AsyncIterator[OutT]) -> OutT:

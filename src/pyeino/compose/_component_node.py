@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,27 @@ from pyeino.components import (
     ChatTemplate,
     DocumentSource,
     Embedder,
+    EmbedderCall,
     EmbedderOptions,
     Indexer,
+    IndexerCall,
     IndexerOptions,
     Loader,
+    LoaderCall,
     LoaderOptions,
+    ModelCall,
     ModelOptions,
     Options,
+    PromptCall,
     Reranker,
+    RerankerCall,
     RerankerOptions,
     RerankInput,
     Retriever,
+    RetrieverCall,
     RetrieverOptions,
     Transformer,
+    TransformerCall,
 )
 from pyeino.compose._context import RunContext
 from pyeino.compose._shapes import Shapes
@@ -44,6 +52,7 @@ class _Kind:
     input_type: Any
     output_type: Any
     options: type[Options] | None
+    shown: Callable[[Any, Any], Any]
 
 
 _KINDS = (
@@ -54,6 +63,7 @@ _KINDS = (
         input_type=str,
         output_type=list[Document],
         options=RetrieverOptions,
+        shown=lambda item, options: RetrieverCall(query=item, options=options),
     ),
     _Kind(
         protocol=Embedder,
@@ -62,6 +72,7 @@ _KINDS = (
         input_type=Sequence[str],
         output_type=list[list[float]],
         options=EmbedderOptions,
+        shown=lambda item, options: EmbedderCall(texts=item, options=options),
     ),
     _Kind(
         protocol=Indexer,
@@ -70,6 +81,7 @@ _KINDS = (
         input_type=Sequence[Document],
         output_type=list[str],
         options=IndexerOptions,
+        shown=lambda item, options: IndexerCall(documents=item, options=options),
     ),
     _Kind(
         protocol=Reranker,
@@ -78,6 +90,7 @@ _KINDS = (
         input_type=RerankInput,
         output_type=list[Document],
         options=RerankerOptions,
+        shown=lambda item, options: RerankerCall(input=item, options=options),
     ),
     _Kind(
         protocol=Loader,
@@ -86,6 +99,7 @@ _KINDS = (
         input_type=DocumentSource,
         output_type=list[Document],
         options=LoaderOptions,
+        shown=lambda item, options: LoaderCall(source=item, options=options),
     ),
     _Kind(
         protocol=Transformer,
@@ -94,6 +108,7 @@ _KINDS = (
         input_type=Sequence[Document],
         output_type=list[Document],
         options=None,
+        shown=lambda item, options: TransformerCall(documents=item),
     ),
 )
 
@@ -124,6 +139,9 @@ def _chat_model(name: str, model: ChatModel) -> NodeSpec:
         info=RunInfo(name=name, type=type_name_of(model), component="ChatModel"),
         input_type=Sequence[Message],
         output_type=Message,
+        describe=lambda messages, context: ModelCall(
+            messages=messages, options=context.for_node(name, ModelOptions)
+        ),
     )
 
 
@@ -137,6 +155,7 @@ def _chat_template(name: str, template: ChatTemplate) -> NodeSpec:
         input_type=Mapping[str, Any],
         output_type=list[Message],
         plain=(template.format, False),
+        describe=lambda variables, context: PromptCall(variables=variables),
     )
 
 
@@ -163,9 +182,13 @@ def _single_method(name: str, component: Any, kind: _Kind) -> NodeSpec:
             return await method(item)
         return await method(item, options=context.for_node(name, options))
 
+    def describe(item: Any, context: RunContext) -> Any:
+        return kind.shown(item, options and context.for_node(name, options))
+
     return spec_of(
         Shapes(invoke=invoke),
         info=RunInfo(name=name, type=type_name_of(component), component=kind.name),
+        describe=describe,
         input_type=kind.input_type,
         output_type=kind.output_type,
     )

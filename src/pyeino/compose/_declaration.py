@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from pyeino.compose._lambda import input_type_of, is_async, takes_stream
 from pyeino.compose._spec import NodeSpec
-from pyeino.errors import Problem
+from pyeino.errors import DeclarationError, Problem
 
 START: Final = "start"
 END: Final = "end"
@@ -31,6 +32,22 @@ class BranchSpec:
     is_async: bool
     input_type: Any
     ends: Mapping[Any, str]
+
+    @classmethod
+    def of(cls, source: str, condition: Any, ends: Mapping[Any, str]) -> BranchSpec:
+        """Read from the signature of `condition` how it is asked. Raises DeclarationError."""
+        if not callable(condition):
+            raise DeclarationError(
+                "a branch needs a condition", expected="a function", found=repr(condition)
+            )
+        return cls(
+            source=source,
+            condition=condition,
+            takes_stream=takes_stream(condition),
+            is_async=is_async(condition),
+            input_type=input_type_of(condition),
+            ends=ends,
+        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,11 +10,11 @@ from pyeino.components import ChatModel, ChatTemplate
 from pyeino.compose._compiled import Compiled
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
 from pyeino.compose._keys import with_keys
-from pyeino.compose._lambda import Lambda, input_type_of, is_async, takes_stream
+from pyeino.compose._lambda import Lambda
 from pyeino.compose._node import make_node, passthrough
 from pyeino.compose._runnable import Runnable
 from pyeino.compose._spec import NodeSpec
-from pyeino.errors import DeclarationError, Problem
+from pyeino.errors import Problem
 from pyeino.schema import Message
 from pyeino.streams import Stream
 
@@ -178,20 +178,7 @@ class Graph(Generic[InT, OutT]):
         given: Any = ends
         pairs = given.items() if isinstance(ends, Mapping) else ((str(one), one) for one in given)
         table: dict[Any, str] = {key: str(target) for key, target in pairs}
-        if not callable(condition):
-            raise DeclarationError(
-                "a branch needs a condition", expected="a function", found=repr(condition)
-            )
-        self._declaration.branches.append(
-            BranchSpec(
-                source=str(source),
-                condition=condition,
-                takes_stream=takes_stream(condition),
-                is_async=is_async(condition),
-                input_type=input_type_of(condition),
-                ends=table,
-            )
-        )
+        self._declaration.branches.append(BranchSpec.of(str(source), condition, table))
 
     def compile(
         self,
@@ -199,16 +186,23 @@ class Graph(Generic[InT, OutT]):
         name: str = "",
         trigger: Literal["any", "all"] = "any",
         max_steps: int | None = None,
+        source_ends: Iterable[str | Handle[Any, Any]] = (),
     ) -> Compiled[InT, OutT]:
         """Check the whole declaration and freeze it into something that runs.
 
         `trigger="any"` runs a node as soon as any predecessor gave something, in steps, cycles
         allowed, at most `max_steps` steps (default: nodes + 10). `trigger="all"` waits for every
-        predecessor that was not skipped, runs eagerly, and allows no cycle.
+        predecessor that was not skipped, runs eagerly, and allows no cycle. In stream mode the
+        nodes in `source_ends` are sent a `SourceEnd` with the name of each predecessor whose
+        stream has ended, among the chunks.
         Raises CompileError with every problem found.
         """
         return Compiled.of(
-            self._declaration, name=name, trigger=Trigger(trigger), max_steps=max_steps
+            self._declaration,
+            name=name,
+            trigger=Trigger(trigger),
+            max_steps=max_steps,
+            source_ends={str(node) for node in source_ends},
         )
 
     def _add(self, spec: NodeSpec) -> None:

@@ -7,7 +7,7 @@ step limit. Order among equals is the order of declaration.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from pyeino.compose._context import RunContext
@@ -20,10 +20,11 @@ from pyeino.errors import GraphRunError
 
 async def run(plan: Plan, item: Any, context: RunContext, mode: Mode) -> Any:
     """Run a plan on an input to what arrives at END; everything else is freed before it returns."""
+    limit = step_limit(plan, context)
     if plan.line is not None:
         return await _run_line(plan, item, context, mode)
     if plan.trigger is Trigger.ANY:
-        return await _StepRun(plan, context, mode).run(item)
+        return await StepRun(plan, context, mode, limit).run(item)
     return await _EagerRun(plan, context, mode).run(item)
 
 
@@ -46,30 +47,39 @@ async def _run_line(plan: Plan, item: Any, context: RunContext, mode: Mode) -> A
     return item
 
 
-class _StepRun:
+class StepRun:
     """Any-predecessor: supersteps; what a step gives is delivered before the next one starts."""
 
-    def __init__(self, plan: Plan, context: RunContext, mode: Mode) -> None:
+    def __init__(self, plan: Plan, context: RunContext, mode: Mode, limit: int) -> None:
         self._plan = plan
         self._context = context
         self._mode = mode
+        self._limit = limit
         self._inbox: dict[int, list[tuple[int, Any]]] = {}
 
     async def run(self, item: Any) -> Any:
+        """From START with the input of the run."""
         plan, mode = self._plan, self._mode
-        limit = self._context.max_steps or plan.max_steps
-        done: Sequence[PlanNode] = plan.nodes[:1]
+        edges = await route(plan.nodes[0], item, mode, self._context)
+        return await self.go_on(plan.nodes[0], edges, steps=0)
+
+    async def go_on(
+        self, node: PlanNode, edges: Sequence[tuple[PlanEdge, Any]], *, steps: int
+    ) -> Any:
+        """From where `node` has just given what is on `edges`, after `steps` steps."""
+        plan, mode = self._plan, self._mode
+        done: Sequence[PlanNode] = (node,)
+        self._put(node, edges)
         try:
-            await self._deliver(plan.nodes[0], item)
-            steps = 0
             while plan.end not in self._inbox:
                 if not self._inbox:
                     raise nothing_to_run(done)
-                if steps >= limit:
-                    raise _too_many_steps(limit, self._inbox, plan)
+                if steps >= self._limit:
+                    waiting = [plan.nodes[index] for index in sorted(self._inbox)]
+                    raise too_many_steps(self._limit, waiting)
                 steps += 1
                 done = await self._step()
-            return mode.join(plan.nodes[-1], _in_order(self._inbox.pop(plan.end)))
+            return mode.join(plan.nodes[-1], by_name(plan, self._inbox.pop(plan.end)))
         finally:
             await release_all(mode, (entry[1] for box in self._inbox.values() for entry in box))
 
@@ -78,22 +88,21 @@ class _StepRun:
         batch, self._inbox = self._inbox, {}
         nodes = [plan.nodes[index] for index in sorted(batch)]
         if len(nodes) == 1:
-            item = mode.join(nodes[0], _in_order(batch[nodes[0].index]))
+            item = mode.join(nodes[0], by_name(plan, batch[nodes[0].index]))
             outputs = [await call_node(nodes[0], item, context, mode)]
         else:
-            boxes = [_in_order(batch[node.index]) for node in nodes]
+            boxes = [by_name(plan, batch[node.index]) for node in nodes]
             outputs = await _call_all(nodes, boxes, context, mode)
         waiting = list(zip(nodes, outputs, strict=True))
         try:
             while waiting:
                 node, output = waiting.pop(0)
-                await self._deliver(node, output)
+                self._put(node, await route(node, output, mode, context))
         finally:
             await release_all(mode, (output for _, output in waiting))
         return nodes
 
-    async def _deliver(self, node: PlanNode, output: Any) -> None:
-        edges = await route(node, output, self._mode, self._context)
+    def _put(self, node: PlanNode, edges: Iterable[tuple[PlanEdge, Any]]) -> None:
         for edge, item in edges:
             self._inbox.setdefault(edge.target, []).append((node.index, item))
 
@@ -120,7 +129,7 @@ class _EagerRun:
                 if not self._ready and not self._running:
                     raise nothing_to_run(self._last)
                 await self._go_on()
-            return self._mode.join(plan.nodes[-1], _in_order(self._take(plan.end)))
+            return self._mode.join(plan.nodes[-1], by_name(plan, self._take(plan.end)))
         finally:
             await self._free()
 
@@ -130,11 +139,11 @@ class _EagerRun:
         nodes = [self._plan.nodes[index] for index in ready]
         if len(nodes) == 1 and not self._running:
             node = nodes[0]
-            item = self._mode.join(node, _in_order(self._take(node.index)))
+            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
             await self._finish(node, await call_node(node, item, self._context, self._mode))
             return
         for node in nodes:
-            item = self._mode.join(node, _in_order(self._take(node.index)))
+            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
             task = asyncio.create_task(
                 call_node(node, item, self._context, self._mode), name=f"node {node.name}"
             )
@@ -176,10 +185,7 @@ class _EagerRun:
 
     async def _free(self) -> None:
         """Cancel and await what still runs, then let go of what nobody will read."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        await end_tasks(self._running)
         leftover = [entry[1] for box in self._inbox for entry in box]
         for task, item in self._given.items():
             # a task that was cancelled before its first step has not closed what it was given
@@ -219,12 +225,17 @@ async def _picked(
     except Exception as error:
         note_error(error, f"{node.name} (branch)", context)
         raise
+    return ends_of(node, branch, answer)
+
+
+def ends_of(node: PlanNode, branch: PlanBranch, answer: Any) -> list[PlanEdge]:
+    """The ends that an answer of the condition names. GraphRunError for one that is not there."""
     whole: Any = answer
     several = isinstance(answer, (list, tuple, set, frozenset))
     keys: list[Any] = [*whole] if several else [whole]
     edges: list[PlanEdge] = []
     for key in keys:
-        if key not in branch.ends:
+        if not isinstance(key, Hashable) or key not in branch.ends:
             raise GraphRunError(
                 f"the branch behind {node.name!r} picked {key!r}, which is not one of its ends",
                 code="UNINTENDED_END",
@@ -243,38 +254,47 @@ async def _picked(
 
 
 async def _call_all(
-    nodes: Sequence[PlanNode], boxes: Sequence[list[Any]], context: RunContext, mode: Mode
+    nodes: Sequence[PlanNode], boxes: Sequence[dict[str, Any]], context: RunContext, mode: Mode
 ) -> list[Any]:
     """Run the nodes of one step side by side; the first failure cancels the others."""
     tasks: list[asyncio.Task[Any]] = []
     try:
-        async with asyncio.TaskGroup() as group:
-            for node, box in zip(nodes, boxes, strict=True):
-                item = mode.join(node, box)
-                tasks.append(
-                    group.create_task(
-                        call_node(node, item, context, mode), name=f"node {node.name}"
-                    )
-                )
-    except BaseException as error:  # noqa: BLE001 - raised below, as the failure it stands for
+        for node, box in zip(nodes, boxes, strict=True):
+            call = call_node(node, mode.join(node, box), context, mode)
+            tasks.append(asyncio.create_task(call, name=f"node {node.name}"))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        return [task.result() for task in sorted(tasks, key=_failed_first)]
+    except BaseException:
+        await end_tasks(tasks)
         outputs = [task.result() for task in tasks if _succeeded(task)]
         # a task that was cancelled before its first step has closed nothing
-        await release_all(mode, [*outputs, *(item for box in boxes for item in box)])
-        raise _first_failure(tasks, error) from None
-    return [task.result() for task in tasks]
+        await release_all(mode, [*outputs, *(item for box in boxes for item in box.values())])
+        raise
+
+
+def _failed_first(task: asyncio.Task[Any]) -> int:
+    """Sorts what has failed before everything else, so that its error is the one that is raised."""
+    return 0 if task.done() and not _succeeded(task) else 1
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and return when all of them have ended; a cancel meanwhile is raised after."""
+    pending: list[asyncio.Task[Any]] = [task for task in tasks if not task.done()]
+    for task in pending:
+        task.cancel()
+    cancel: asyncio.CancelledError | None = None
+    while pending:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as arrived:
+            cancel = arrived
+        pending = [task for task in pending if not task.done()]
+    if cancel is not None:
+        raise cancel
 
 
 def _succeeded(task: asyncio.Task[Any]) -> bool:
     return not task.cancelled() and task.exception() is None
-
-
-def _first_failure(tasks: Iterable[asyncio.Task[Any]], error: BaseException) -> BaseException:
-    """The failure of the node declared first; else a cancel, or what kept a task from starting."""
-    whole: Any = error
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    failures = (task.exception() for task in tasks if not task.cancelled())
-    return next((failure for failure in failures if failure is not None), whole.exceptions[0])
 
 
 async def release_all(mode: Mode, items: Iterable[Any]) -> None:
@@ -298,14 +318,34 @@ def nothing_to_run(done: Iterable[PlanNode]) -> GraphRunError:
     )
 
 
-def _too_many_steps(limit: int, inbox: Iterable[int], plan: Plan) -> GraphRunError:
-    waiting = ", ".join(plan.nodes[index].name for index in sorted(inbox))
+def step_limit(plan: Plan, context: RunContext) -> int:
+    """How many steps this run may take. Raises GraphRunError when a line takes more for sure."""
+    asked = context.max_steps
+    if asked is not None and plan.trigger is Trigger.ALL:
+        raise GraphRunError(
+            'max_steps has no meaning with trigger="all"',
+            code="MAX_STEPS_UNUSED",
+            remedy="leave it out of the run's options: a graph without cycles ends by itself",
+        )
+    limit = asked or plan.max_steps
+    if plan.line is not None and len(plan.line) > limit:
+        raise too_many_steps(limit, plan.line[limit:])
+    return limit
+
+
+def too_many_steps(limit: int, waiting: Iterable[PlanNode]) -> GraphRunError:
+    names = ", ".join(node.name for node in waiting)
     return GraphRunError(
-        f"the run exceeds max steps ({limit}) with [{waiting}] still to run",
+        f"the run exceeds max steps ({limit}) with [{names}] still to run",
         code="MAX_STEPS",
         remedy="raise max_steps, or mend the condition that ends the loop",
     )
 
 
-def _in_order(box: list[tuple[int, Any]]) -> list[Any]:
-    return [item for _, item in sorted(box, key=lambda entry: entry[0])]
+def by_name(plan: Plan, box: list[tuple[int, Any]]) -> dict[str, Any]:
+    """What has arrived at a node, by the names of its predecessors, in their order."""
+    return {plan.nodes[source].name: item for source, item in sorted(box, key=_source_of)}
+
+
+def _source_of(entry: tuple[int, Any]) -> int:
+    return entry[0]

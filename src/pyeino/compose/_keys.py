@@ -10,7 +10,7 @@ from pyeino.compose._context import RunContext
 from pyeino.compose._shapes import FlowCall, ValueCall
 from pyeino.compose._spec import NodeSpec
 from pyeino.errors import GraphRunError
-from pyeino.streams import SkipItem, Stream
+from pyeino.streams import SkipItem, SourceEnd, Stream
 
 
 def with_keys(spec: NodeSpec, *, input_key: str | None, output_key: str | None) -> NodeSpec:
@@ -54,7 +54,9 @@ def _picking_value(inner: ValueCall, key: str) -> ValueCall:
 
 
 def _picking_flow(inner: FlowCall, key: str) -> FlowCall:
-    def pick(chunk: Mapping[str, Any]) -> Any:
+    def pick(chunk: Mapping[str, Any] | SourceEnd) -> Any:
+        if isinstance(chunk, SourceEnd):
+            return chunk
         if key not in chunk:
             raise SkipItem
         return chunk[key]
@@ -73,8 +75,8 @@ def _wrapping_value(inner: ValueCall, key: str) -> ValueCall:
 
 
 def _wrapping_flow(inner: FlowCall, key: str) -> FlowCall:
-    def wrap(chunk: Any) -> dict[str, Any]:
-        return {key: chunk}
+    def wrap(chunk: Any) -> Any:
+        return chunk if isinstance(chunk, SourceEnd) else {key: chunk}
 
     async def flow(stream: Stream[Any], context: RunContext) -> Stream[Any]:
         return (await inner(stream, context)).map(wrap)

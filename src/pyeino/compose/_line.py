@@ -7,12 +7,14 @@ from types import CoroutineType
 from typing import Any, cast
 
 from pyeino.compose._context import RunContext
+from pyeino.compose._engine import step_limit
 from pyeino.compose._notes import note_error
 from pyeino.compose._plan import Plan
 
 
 async def run_value_line(plan: Plan, value: Any, context: RunContext) -> Any:
     """Run a line of nodes with no handler watching."""
+    step_limit(plan, context)
     step = plan.line_steps[0]
     try:
         for step in plan.line_steps:

@@ -10,7 +10,7 @@ from pyeino.compose._context import RunContext
 from pyeino.compose._plan import Check, PlanBranch, PlanNode
 from pyeino.compose._sources import noted
 from pyeino.errors import GraphRunError
-from pyeino.streams import Stream, merge
+from pyeino.streams import SourceEnd, Stream, merge, merge_named
 
 Merge = Callable[[Sequence[Any]], Any]
 
@@ -42,8 +42,8 @@ class Mode(Protocol):
         """`count` (≥ 1) independent readings of one item."""
         ...
 
-    def join(self, node: PlanNode, items: Sequence[Any]) -> Any:
-        """One input out of what several predecessors gave (≥ 1), in their order of declaration."""
+    def join(self, node: PlanNode, items: Mapping[str, Any]) -> Any:
+        """One input out of what predecessors gave (≥ 1), by name, in their order of declaration."""
         ...
 
     async def decide(self, branch: PlanBranch, item: Any) -> Any:
@@ -60,8 +60,8 @@ class ValueMode:
 
     async def call(self, node: PlanNode, item: Any, context: RunContext) -> Any:
         """Run a node in its value shape."""
-        if context.handlers:
-            return await node.watched_value(item, context)
+        if context.watched:
+            return await node.watched_value(item, context.at(node.name))
         return await node.value(item, context)
 
     def check(self, item: Any, check: Check | None) -> Any:
@@ -72,24 +72,9 @@ class ValueMode:
         """The same object each time."""
         return [item] * count
 
-    def join(self, node: PlanNode, items: Sequence[Any]) -> Any:
+    def join(self, node: PlanNode, items: Mapping[str, Any]) -> Any:
         """A single value as it is, mappings by key, other types by their registered merge."""
-        first = items[0]
-        if len(items) == 1:
-            return first
-        kinds: set[type[Any]] = {type(item) for item in items}
-        if len(kinds) == 1 and type(first) in _merges:
-            return _merges[type(first)](items)
-        if all(isinstance(item, Mapping) for item in items):
-            return _join_mappings(node, items)
-        raise GraphRunError(
-            f"{len(items)} values meet at {node.name!r} and cannot be merged",
-            code="CANNOT_MERGE",
-            expected="mappings with different keys, or one type with a registered merge",
-            found=", ".join(sorted(kind.__name__ for kind in kinds)),
-            where=node.name,
-            remedy="give the predecessors output keys, or register_merge() their type",
-        )
+        return _merge_values(node, list(items.values()))
 
     async def decide(self, branch: PlanBranch, item: Any) -> Any:
         """Ask the condition about the value, boxed when it takes a stream."""
@@ -109,8 +94,10 @@ class FlowMode:
     async def call(self, node: PlanNode, item: Stream[Any], context: RunContext) -> Any:
         """Run a node in its stream shape; its input is closed when it fails."""
         try:
-            call = node.watched_flow if context.handlers else node.flow
-            output = await call(item, context)
+            if context.watched:
+                output = await node.watched_flow(item, context.at(node.name))
+            else:
+                output = await node.flow(item, context)
         except BaseException:
             await item.aclose()
             raise
@@ -124,14 +111,14 @@ class FlowMode:
         """Copies over one source."""
         return [item] if count == 1 else item.copy(count)
 
-    def join(self, node: PlanNode, items: Sequence[Any]) -> Any:
-        """The streams interleaved in the order of arrival."""
-        if len(items) == 1:
-            return items[0]
+    def join(self, node: PlanNode, items: Mapping[str, Any]) -> Any:
+        """The streams interleaved in the order of arrival, each end marked where that is asked."""
+        if len(items) == 1 and not node.marks_ends:
+            return next(iter(items.values()))
 
         def mergeable(chunk: Any) -> Any:
             kind: type[Any] = chunk.__class__
-            if issubclass(kind, Mapping) or kind in _merges:
+            if issubclass(kind, Mapping | SourceEnd) or kind in _merges:
                 return chunk
             raise GraphRunError(
                 f"{len(items)} streams meet at {node.name!r} and cannot be merged",
@@ -142,7 +129,12 @@ class FlowMode:
                 remedy="give the predecessors output keys, or register_merge() their type",
             )
 
-        return merge([item.map(mergeable) for item in items])
+        streams = {
+            name: item.map(mergeable) if len(items) > 1 else item for name, item in items.items()
+        }
+        if node.marks_ends:
+            return merge_named(streams).map(_item_or_end)
+        return merge(list(streams.values()))
 
     async def decide(self, branch: PlanBranch, item: Stream[Any]) -> Any:
         """Ask the condition about its own copy, concatenated when it takes a value."""
@@ -153,6 +145,29 @@ class FlowMode:
     async def release(self, item: Stream[Any]) -> None:
         """Close a stream that nobody will read."""
         await item.aclose()
+
+
+def _merge_values(node: PlanNode, items: Sequence[Any]) -> Any:
+    first = items[0]
+    if len(items) == 1:
+        return first
+    kinds: set[type[Any]] = {type(item) for item in items}
+    if len(kinds) == 1 and type(first) in _merges:
+        return _merges[type(first)](items)
+    if all(isinstance(item, Mapping) for item in items):
+        return _join_mappings(node, items)
+    raise GraphRunError(
+        f"{len(items)} values meet at {node.name!r} and cannot be merged",
+        code="CANNOT_MERGE",
+        expected="mappings with different keys, or one type with a registered merge",
+        found=", ".join(sorted(kind.__name__ for kind in kinds)),
+        where=node.name,
+        remedy="give the predecessors output keys, or register_merge() their type",
+    )
+
+
+def _item_or_end(item: tuple[str, Any] | SourceEnd) -> Any:
+    return item if isinstance(item, SourceEnd) else item[1]
 
 
 async def _ask(branch: PlanBranch, given: Any) -> Any:

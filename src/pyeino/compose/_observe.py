@@ -15,28 +15,39 @@ from pyeino.compose._shapes import CollectCall, Shapes, StreamCall, TransformCal
 from pyeino.compose._watched import Told, WatchedSource
 from pyeino.streams import Stream
 
+Describe = Callable[[Any, RunContext], Any]
+"""From what a component is called with to what handlers are shown of it."""
 
-def observe(shapes: Shapes, info: RunInfo) -> Shapes:
-    """The same shapes, each telling the handlers of the run it is called in."""
+
+def observe(shapes: Shapes, info: RunInfo, *, describe: Describe | None = None) -> Shapes:
+    """The same shapes, each telling the handlers of the run it is called in.
+
+    `describe` makes what handlers are shown of a value that goes in; without it, the value.
+    """
+    shown = describe or _as_it_is
     return Shapes(
-        invoke=None if shapes.invoke is None else _told_invoke(shapes.invoke, info),
-        stream=None if shapes.stream is None else _told_stream(shapes.stream, info),
+        invoke=None if shapes.invoke is None else _told_invoke(shapes.invoke, info, shown),
+        stream=None if shapes.stream is None else _told_stream(shapes.stream, info, shown),
         collect=None if shapes.collect is None else _told_collect(shapes.collect, info),
         transform=None if shapes.transform is None else _told_transform(shapes.transform, info),
     )
 
 
-def _told_invoke(invoke: ValueCall, info: RunInfo) -> ValueCall:
+def _as_it_is(item: Any, context: RunContext) -> Any:
+    return item
+
+
+def _told_invoke(invoke: ValueCall, info: RunInfo, shown: Describe) -> ValueCall:
     async def call(item: Any, context: RunContext) -> Any:
-        told = tell_start(context.handlers, info, item)
+        told = tell_start(context.handlers, info, shown(item, context))
         return await tell_result(told, info, invoke(item, context))
 
     return call
 
 
-def _told_stream(stream: StreamCall, info: RunInfo) -> StreamCall:
+def _told_stream(stream: StreamCall, info: RunInfo, shown: Describe) -> StreamCall:
     def call(item: Any, context: RunContext) -> Stream[Any]:
-        told = tell_start(context.handlers, info, item)
+        told = tell_start(context.handlers, info, shown(item, context))
         return tell_stream(told, info, lambda: stream(item, context))
 
     return call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from pyeino.compose._shapes import FlowCall, ValueCall
 from pyeino.compose._spec import NodeSpec
 from pyeino.compose._types import Fit, fit, type_name, value_fits
 from pyeino.errors import GraphRunError
+from pyeino.streams import SourceEnd
 
 Check = Callable[[Any], Any]
 """Hands on a value that is of the type wanted, else raises GraphRunError."""
@@ -54,6 +55,7 @@ class PlanNode:
     edges: tuple[PlanEdge, ...]
     branches: tuple[PlanBranch, ...]
     sources: tuple[int, ...]
+    marks_ends: bool
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -66,7 +68,11 @@ class PlanNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the engine runs. `line` holds the nodes from START to END when there is no choice."""
+    """What the engine runs.
+
+    `line` holds the nodes from START to END when there is no choice. `walkable` means that every
+    node has one edge or one branch, so that a single value can walk through it.
+    """
 
     nodes: tuple[PlanNode, ...]
     trigger: Trigger
@@ -74,6 +80,7 @@ class Plan:
     line: tuple[PlanNode, ...] | None
     line_checks: tuple[Check | None, ...]
     line_steps: tuple[LineStep, ...]
+    walkable: bool
 
     @property
     def end(self) -> int:
@@ -81,7 +88,13 @@ class Plan:
         return len(self.nodes) - 1
 
 
-def make_plan(declaration: Declaration, *, trigger: Trigger, max_steps: int | None) -> Plan:
+def make_plan(
+    declaration: Declaration,
+    *,
+    trigger: Trigger,
+    max_steps: int | None,
+    source_ends: Collection[str] = (),
+) -> Plan:
     """Resolve a declaration that `check` has found no problem in."""
     names = [START, *declaration.nodes, END]
     index = {name: position for position, name in enumerate(names)}
@@ -108,6 +121,7 @@ def make_plan(declaration: Declaration, *, trigger: Trigger, max_steps: int | No
             edges=tuple(edge(one, other) for one, other in declaration.edges if one == name),
             branches=tuple(branch(spec) for spec in declaration.branches if spec.source == name),
             sources=tuple(index[other] for other in names if name in declaration.successors(other)),
+            marks_ends=name in source_ends,
         )
         for position, name in enumerate(names)
     )
@@ -119,6 +133,8 @@ def make_plan(declaration: Declaration, *, trigger: Trigger, max_steps: int | No
         max_steps=max_steps or len(declaration.nodes) + 10,
         line=line,
         line_checks=checks,
+        walkable=trigger is Trigger.ANY
+        and all(len(node.edges) + len(node.branches) == 1 for node in nodes[:-1]),
         line_steps=tuple(
             _line_step(node, check) for node, check in zip(line or (), checks, strict=False)
         ),
@@ -131,7 +147,7 @@ def make_check(given: Any, wanted: Any, source: str, target: str) -> Check | Non
         return None
 
     def checked(value: Any) -> Any:
-        if value_fits(value, wanted):
+        if value_fits(value, wanted) or isinstance(value, SourceEnd):
             return value
         raise GraphRunError(
             f"the edge {source} -> {target} carried a value of the wrong type",
@@ -152,6 +168,7 @@ def _plan_node(
     edges: tuple[PlanEdge, ...],
     branches: tuple[PlanBranch, ...],
     sources: tuple[int, ...],
+    marks_ends: bool,
 ) -> PlanNode:
     return PlanNode(
         index=position,
@@ -164,6 +181,7 @@ def _plan_node(
         edges=edges,
         branches=branches,
         sources=sources,
+        marks_ends=marks_ends,
     )
 
 
@@ -202,7 +220,7 @@ def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
         if node.branches or len(node.edges) != 1:
             return None
         node = nodes[node.edges[0].target]
-        if len(node.sources) != 1:
+        if len(node.sources) != 1 or node.marks_ends:
             return None
         if node.index == end:
             return tuple(line) if line and len(line) == len(nodes) - 2 else None

@@ -25,18 +25,29 @@ class ComponentOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCallbacks:
+    """Handlers for one place: the node at `path`, and everything inside it when it is a graph."""
+
+    handlers: tuple[Handler, ...]
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """Options of one run.
 
-    `callbacks` are told what happens in this run; `max_steps` (≥ 1) overrides the compiled step
+    `callbacks` are told what happens in this run, `node_callbacks` what happens at one place of
+    it; `max_steps` (≥ 1) overrides the compiled step
     limit; `timeout` is a budget in seconds for the whole run, after which it raises TimeoutError;
-    `components` are options for the components inside.
+    `components` are options for the components inside. A path that leads to no node is a
+    DeclarationError.
     """
 
     callbacks: tuple[Handler, ...] = ()
     max_steps: int | None = None
     timeout: float | None = None
     components: tuple[ComponentOptions, ...] = ()
+    node_callbacks: tuple[NodeCallbacks, ...] = ()
 
     @classmethod
     def of(cls, *options: Any, callbacks: tuple[Handler, ...] = ()) -> RunOptions:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pyeino.callbacks import RunInfo
 from pyeino.compose._context import RunContext
-from pyeino.compose._observe import observe
+from pyeino.compose._observe import Describe, observe
 from pyeino.compose._shapes import FlowCall, Shapes, ValueCall, derive_flow, derive_value
 from pyeino.streams import Stream
 
@@ -60,9 +60,10 @@ def spec_of(
     input_type: Any,
     output_type: Any,
     plain: tuple[Callable[..., Any], bool] | None = None,
+    describe: Describe | None = None,
 ) -> NodeSpec:
     """A NodeSpec from native shapes: both modes derived, and both again with handlers watching."""
-    watched = observe(shapes, info)
+    watched = observe(shapes, info, describe=describe)
     return NodeSpec(
         name=info.name,
         kind=info.component,

@@ -8,7 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, TypeAlias
 
 from pyeino.callbacks import Handler, RunInfo
-from pyeino.components import StreamingTool, Tool, ToolOutput, error_text, tool_call_id
+from pyeino.components import (
+    StreamingTool,
+    Tool,
+    ToolCallInput,
+    ToolOutput,
+    error_text,
+    tool_call_id,
+)
 from pyeino.compose._observe import tell_result, tell_start, tell_stream
 from pyeino.compose._spec import type_name_of
 from pyeino.errors import DeclarationError, GraphRunError, with_node
@@ -125,8 +132,9 @@ class ToolsNode:
         if not handlers:
             return await tool.run(arguments)
         info = tool_run_info(tool)
+        shown = ToolCallInput(arguments=arguments, call_id=call.id)
         output: ToolOutput = await tell_result(
-            tell_start(handlers, info, arguments), info, tool.run(arguments)
+            tell_start(handlers, info, shown), info, tool.run(arguments)
         )
         return output
 
@@ -154,9 +162,8 @@ class ToolsNode:
         if not handlers:
             return tool.stream(arguments)
         info = tool_run_info(tool)
-        return tell_stream(
-            tell_start(handlers, info, arguments), info, lambda: tool.stream(arguments)
-        )
+        shown = ToolCallInput(arguments=arguments, call_id=call.id)
+        return tell_stream(tell_start(handlers, info, shown), info, lambda: tool.stream(arguments))
 
     async def settle(self, call: ToolCall, handlers: Sequence[Handler]) -> ToolOutput:
         """The whole answer to a call whose tool does not stream."""

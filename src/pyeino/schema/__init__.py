@@ -20,6 +20,7 @@ from pyeino.schema._parts import (
     ToolSearchResultPart,
     VideoPart,
 )
+from pyeino.schema._process import process_messages
 from pyeino.schema._tool_call import FunctionCall, ToolCall
 from pyeino.schema._tool_info import DataType, ParameterInfo, ToolChoice, ToolExample, ToolInfo
 from pyeino.schema._tool_result import ToolResult
@@ -71,4 +72,5 @@ __all__ = [
     "concat_message_lists",
     "function_input",
     "json_schema_of",
+    "process_messages",
 ]

@@ -1,12 +1,13 @@
 """Protocols and records of everything that is stored; the implementations live elsewhere."""
 
-from pyeino.stores._cache import Cache
+from pyeino.stores._cache import MAX_KEY_BYTES, Cache, check_key, check_ttl
 from pyeino.stores._errors import (
     invalid_argument,
     message_exists,
     message_not_found,
     session_exists,
     session_not_found,
+    store_closed,
 )
 from pyeino.stores._paging import (
     MAX_INTEGER,
@@ -17,6 +18,7 @@ from pyeino.stores._paging import (
     encode_message_cursor,
     encode_session_cursor,
 )
+from pyeino.stores._rate_limit import RateLimitDecision, RateLimitStore, check_rate_limit
 from pyeino.stores._records import (
     MessageStatus,
     MessageUsage,
@@ -31,6 +33,7 @@ from pyeino.stores._repositories import MessageRepository, SessionRepository
 
 __all__ = [
     "MAX_INTEGER",
+    "MAX_KEY_BYTES",
     "MAX_PAGE",
     "Cache",
     "MessageRepository",
@@ -38,11 +41,16 @@ __all__ = [
     "MessageUsage",
     "NewMessage",
     "Page",
+    "RateLimitDecision",
+    "RateLimitStore",
     "Session",
     "SessionRepository",
     "StoredMessage",
     "TurnOutcome",
+    "check_key",
     "check_limit",
+    "check_rate_limit",
+    "check_ttl",
     "decode_message_cursor",
     "decode_session_cursor",
     "encode_message_cursor",
@@ -53,4 +61,5 @@ __all__ = [
     "message_not_found",
     "session_exists",
     "session_not_found",
+    "store_closed",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyeino.errors import NotFoundError, ValidationError
+from pyeino.errors import InternalError, NotFoundError, ValidationError
 
 
 def session_not_found() -> NotFoundError:
@@ -45,3 +45,8 @@ def invalid_argument(field: str, *, expected: str, found: str) -> ValidationErro
         f"{field}: expected {expected}, found {found}",
         metadata={"field": field, "expected": expected, "found": found},
     )
+
+
+def store_closed(name: str) -> InternalError:
+    """The store `name` was used after its close."""
+    return InternalError("STORE_CLOSED", f"The {name} is closed", http_status=503)

@@ -1,18 +1,26 @@
 """Fakes to test applications with, and the suites that implementations have to pass."""
 
+from pyeino.testing._caches import CACHE_CHECKS, CacheCheck
 from pyeino.testing._chat_model import CHAT_MODEL_CHECKS, ChatModelCheck, ChatModelSubject
 from pyeino.testing._clock import run_in_virtual_time
 from pyeino.testing._embedder import HashingEmbedder
+from pyeino.testing._manual_clock import ManualClock
 from pyeino.testing._model import CallState, ScriptedCall, ScriptedChatModel, ScriptedReply
+from pyeino.testing._rate_limits import RATE_LIMIT_CHECKS, RateLimitCheck
 from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
 
 __all__ = [
+    "CACHE_CHECKS",
     "CHAT_MODEL_CHECKS",
+    "RATE_LIMIT_CHECKS",
     "STORE_CHECKS",
+    "CacheCheck",
     "CallState",
     "ChatModelCheck",
     "ChatModelSubject",
     "HashingEmbedder",
+    "ManualClock",
+    "RateLimitCheck",
     "ScopeOf",
     "ScriptedCall",
     "ScriptedChatModel",

@@ -14,7 +14,9 @@ from pyeino.integrations.sql import SqliteDatabase
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits, ToolInput, default_chat_chain
+from pyeino.stores import Cache, RateLimitStore
 from pyeino.wiring._models import open_model
+from pyeino.wiring._shared import cached_model, open_shared
 from pyeino.wiring._tools import build_tool_chain
 from pyeino.wiring._tree import Settings
 
@@ -25,7 +27,8 @@ Probe = Callable[[], Awaitable[None]]
 class Application:
     """What `build` made. It is closed by leaving the `async with` of `build`.
 
-    `probes` are what readiness depends on, each raising when it is not ready.
+    `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
+    it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
     """
 
     service: ChatService
@@ -33,6 +36,8 @@ class Application:
     logger: StructuredLogger
     probes: Mapping[str, Probe]
     settings: Settings
+    cache: Cache | None
+    rate_limits: RateLimitStore
 
 
 @asynccontextmanager
@@ -58,13 +63,15 @@ async def build(
         database = await stack.enter_async_context(
             await SqliteDatabase.open(settings.database_path)
         )
-        probes: dict[str, Probe] = {"database": database.check}
+        shared = await open_shared(settings, stack)
+        probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         if chat_chain is None:
             model = await open_model(settings, stack, metrics=metrics)
+            answering = cached_model(model, settings, cache=shared.cache, metrics=metrics, log=log)
             chain: Runnable[ChatInput, Message] = default_chat_chain(
-                model.model, system_prompt=settings.llm.system_prompt
+                answering, system_prompt=settings.llm.system_prompt
             )
-            tools: Runnable[ToolInput, Message] | None = build_tool_chain(settings, model.model)
+            tools: Runnable[ToolInput, Message] | None = build_tool_chain(settings, answering)
             models = (model.info,)
         else:
             chain, tools = chat_chain, None
@@ -84,12 +91,25 @@ async def build(
                 models=models,
             )
         )
-        metrics.watch_queue("runs", lambda: service.active_runs)
-        metrics.watch_queue("database", lambda: database.waiting)
-        metrics.watch_queue("log", lambda: log.queued)
+        _watch(metrics, service=service, database=database, log=log)
         yield Application(
-            service=service, metrics=metrics, logger=log, probes=probes, settings=settings
+            service=service,
+            metrics=metrics,
+            logger=log,
+            probes=probes,
+            settings=settings,
+            cache=shared.cache,
+            rate_limits=shared.rate_limits,
         )
+
+
+def _watch(
+    metrics: Metrics, *, service: ChatService, database: SqliteDatabase, log: StructuredLogger
+) -> None:
+    """Show how much waits, and where."""
+    metrics.watch_queue("runs", lambda: service.active_runs)
+    metrics.watch_queue("database", lambda: database.waiting)
+    metrics.watch_queue("log", lambda: log.queued)
 
 
 def make_logger(settings: Settings) -> StructuredLogger:

@@ -15,11 +15,9 @@ from pyeino.wiring._tree import LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
 # take it and do nothing would be a lie.
 NOT_IN_THIS_VERSION = {
     "database.pool_size": "Remove it: SQLite has one writer and its own readers",
-    "redis.": "Remove it: limits and caches live in the one process that serves",
     "rag.": "Remove it: answers come from the model alone",
     "tracing.": "Remove it: request and trace ids stand in the logs",
     "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
-    "cache.": "Remove it: every answer is asked of the model",
     "queue.": "Remove it: work runs in the process that serves",
     "storage.": "Remove it: files are not stored",
 }
@@ -47,6 +45,7 @@ def check(settings: Settings) -> list[SettingProblem]:
     return [
         *_check_not_in_this_version(settings),
         *_check_database(settings),
+        *_check_redis(settings),
         *_check_model(settings),
         *_check_exposure(settings),
     ]
@@ -89,6 +88,17 @@ def _check_database(settings: Settings) -> Iterator[SettingProblem]:
             "database.url",
             "only SQLite is in this version",
             remedy="Give a file as sqlite:///folder/name.db, or remove it for the default file",
+        )
+
+
+def _check_redis(settings: Settings) -> Iterator[SettingProblem]:
+    url = settings.redis.url
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        yield problem_at(
+            settings,
+            "redis.url",
+            "expected a URL that begins with redis://, rediss:// or unix://",
+            remedy="For example redis://127.0.0.1:6379/0, or remove it to keep things in process",
         )
 
 

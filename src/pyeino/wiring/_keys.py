@@ -140,6 +140,9 @@ def find_key(path: str) -> tuple[Key, str] | None:
 def nearest(path: str) -> str:
     """The known key most like `path`; "" when none is."""
     known = list(all_keys())
+    sections = sorted({key.rpartition(".")[0] for key in known} - {""})
+    if "." not in path and (near := difflib.get_close_matches(path, sections, n=1, cutoff=0.75)):
+        return near[0]  # the name of a whole section
     found = difflib.get_close_matches(path, known, n=1, cutoff=0.6)
     if not found:  # the right name in the wrong section
         name = path.rpartition(".")[2]

@@ -68,6 +68,8 @@ class RedisSettings(_Section, frozen=True, kw_only=True):
     """The shared cache and limits of several replicas."""
 
     url: Secret = ""
+    pool_size: Positive = 16
+    timeout: Duration = 5.0
 
 
 class LocalModelSettings(_Section, frozen=True, kw_only=True):
@@ -179,6 +181,9 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
     """Answers kept for reuse."""
 
     enabled: bool = False
+    ttl: Duration = 600.0
+    max_entries: Positive = 10_000
+    max_bytes: Positive = 67_108_864
 
 
 class QueueSettings(_Section, frozen=True, kw_only=True):

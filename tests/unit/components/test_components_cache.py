@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyeino.components import ChatModel, ModelOptions, tool, with_cache
+from pyeino.components import ChatModel, EmbedderOptions, ModelOptions, tool, with_cache
 from pyeino.errors import DeclarationError, ExternalError, node_path, with_node
 from pyeino.integrations.memory import MemoryCache
 from pyeino.schema import Document, FunctionCall, Message, ToolCall, ToolInfo
@@ -145,7 +145,7 @@ async def test_an_error_goes_to_all_that_wait_each_its_own() -> None:
     assert len(inner.calls) == 1
 
 
-async def test_when_the_first_caller_leaves_another_one_calls() -> None:
+async def test_when_the_first_caller_leaves_the_others_keep_its_call() -> None:
     hold = asyncio.Event()
     inner = ScriptedChatModel(ScriptedReply(hold=hold), "second")
     model = cached(inner)
@@ -154,10 +154,24 @@ async def test_when_the_first_caller_leaves_another_one_calls() -> None:
     others = [asyncio.create_task(model.generate(ASK)) for _ in range(3)]
     await asyncio.sleep(0)
     first.cancel()
-    answers = await asyncio.gather(*others)
-    assert {answer.content for answer in answers} == {"second"}
-    assert [call.state for call in inner.calls] == [CallState.CANCELLED, CallState.COMPLETED]
+    await asyncio.wait([first])
     assert first.cancelled()
+    hold.set()
+    answers = await asyncio.gather(*others)
+    assert {answer.content for answer in answers} == {"ok"}
+    assert [call.state for call in inner.calls] == [CallState.COMPLETED]
+
+
+async def test_when_the_last_caller_leaves_the_call_ends() -> None:
+    inner = ScriptedChatModel(ScriptedReply(hold=asyncio.Event()))
+    model = cached(inner)
+    callers = [asyncio.create_task(model.generate(ASK)) for _ in range(2)]
+    await inner.wait_for_calls(1)
+    await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    assert [call.state for call in inner.calls] == [CallState.CANCELLED]
 
 
 async def test_a_follower_that_leaves_does_not_disturb_the_call() -> None:
@@ -284,11 +298,36 @@ async def test_embedders_retrievers_and_tools() -> None:
     assert await embedder.embed(["a"]) == await embedder.embed(["a"]) == [[0.5, 1.0]]
     loud = with_cache(shout, cache, name="t")
     assert await loud.run('{"word": "x"}') == await loud.stream('{"word": "x"}').concat() == "X"
-    assert calls == ["q", ("a",), "x"]
+    assert calls == ["q", ["a"], "x"]
+
+
+async def test_vectors_are_kept_text_by_text() -> None:
+    calls: list[list[str]] = []
+    hold = asyncio.Event()
+
+    class Embeds:
+        async def embed(self, texts: Sequence[str], *, options: Any = None) -> list[list[float]]:
+            calls.append(list(texts))
+            await hold.wait()
+            return [[float(len(text))] for text in texts]
+
+    embedder = with_cache(Embeds(), MemoryCache(), name="e")
+    both = [asyncio.create_task(embedder.embed(["a", "bb", "a"])) for _ in range(2)]
+    await asyncio.sleep(0)
+    hold.set()
+    assert await asyncio.gather(*both) == [[[1.0], [2.0], [1.0]]] * 2
+    found = await embedder.embed(["ccc", "a", "bb"])
+    assert found == [[3.0], [1.0], [2.0]]
+    assert calls == [["a", "bb"], ["ccc"]]
+    assert await embedder.embed(["a"], options=EmbedderOptions(model="other")) == [[1.0]]
+    assert calls[2:] == [["a"]]
+    first = await embedder.embed(["a"])
+    first[0].append(9.0)  # what was given out is the caller's own
+    assert await embedder.embed(["a"]) == [[1.0]]
 
 
 async def test_the_memory_cache_is_bounded_and_drops_what_was_used_longest_ago() -> None:
-    cache = MemoryCache(max_entries=2, max_bytes=10)
+    cache = MemoryCache(max_entries=2, max_bytes=12)
     await cache.set("a", b"1")
     await cache.set("b", b"2")
     assert await cache.get("a") == b"1"
@@ -296,7 +335,7 @@ async def test_the_memory_cache_is_bounded_and_drops_what_was_used_longest_ago()
     assert [await cache.get(key) for key in "abc"] == [b"1", None, b"3"]
     await cache.set("d", b"x" * 9)
     assert [await cache.get(key) for key in "acd"] == [None, b"3", b"x" * 9]
-    await cache.set("e", b"x" * 11)
+    await cache.set("e", b"x" * 12)
     assert await cache.get("e") is None
     await cache.set("c", b"33")
     assert [await cache.get(key) for key in "cd"] == [b"33", None]

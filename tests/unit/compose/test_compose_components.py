@@ -13,7 +13,9 @@ from pyeino.components import (
     EmbedderOptions,
     IndexerOptions,
     LoaderOptions,
+    ModelCall,
     ModelOptions,
+    PromptCall,
     PromptTemplate,
     RerankerOptions,
     RerankInput,
@@ -202,10 +204,10 @@ async def test_options_arrive_by_kind_and_by_path(
     await run.invoke(item)
     await run.invoke(item, options=RunOptions.of(options, other))
     await run.stream(item, options=RunOptions.of(options)).concat()
-    for path in (("sub", "part"), ("part",), ("sub",)):
+    for path in (("sub", "part"), ("sub",)):
         entry = ComponentOptions(options=options, path=path)
         await run.invoke(item, options=RunOptions(components=(entry,)))
-    assert part.seen == [None, options, options, options, None, None]
+    assert part.seen == [None, options, options, options, None]
 
 
 async def test_row_82_options_arrive_as_the_record_that_was_given() -> None:
@@ -283,6 +285,30 @@ async def test_a_tool_that_says_nothing_is_answered_in_both_modes() -> None:
         assert [(one.content, one.tool_call_id) for one in answers] == [("", "c")]
 
 
+async def test_handlers_are_shown_what_each_kind_was_called_with_and_its_options() -> None:
+    shown: list[Any] = []
+
+    class Keeper(Handler):
+        def on_start(self, info: RunInfo, input: Any) -> None:
+            if info.name == "part":
+                shown.append(input)
+
+    for make, item, options in [(one.values[0], one.values[1], one.values[2]) for one in OPTIONS]:
+        run = Chain(Any).then(make(), name="part").compile()
+        await run.invoke(item, options=RunOptions.of(options, callbacks=(Keeper(),)))
+        record = shown.pop()
+        assert record.options == options
+        assert item in [getattr(record, name) for name in record.__struct_fields__]
+    model = Chain(list[Message]).then(ScriptedChatModel(), name="part").compile()
+    asked = ModelOptions(temperature=0.5)
+    await model.stream(ASK, options=RunOptions.of(asked, callbacks=(Keeper(),))).collect()
+    assert shown.pop() == ModelCall(messages=ASK, options=asked)
+    prompt = PromptTemplate.from_messages(("user", "{x}"))
+    rendered = Chain(dict[str, Any]).then(prompt, name="part").compile()
+    await rendered.invoke({"x": "y"}, options=RunOptions(callbacks=(Keeper(),)))
+    assert shown.pop() == PromptCall(variables={"x": "y"})
+
+
 # --- foreign runnables ----------------------------------------------------------------------------
 
 
@@ -311,13 +337,12 @@ async def test_a_foreign_runnable_gets_the_options_of_its_place() -> None:
     spy = Spy()
     inner = Chain(str).then(spy, name="spy").compile(name="inner")
     chain = Chain(str).then(inner, name="inner").compile()
-    everywhere, here, inside, elsewhere = (ModelOptions(seed=seed) for seed in range(4))
+    everywhere, here, elsewhere = (ModelOptions(seed=seed) for seed in range(3))
     options = RunOptions(
         components=(
             ComponentOptions(options=everywhere),
             ComponentOptions(options=here, path=("inner", "spy")),
-            ComponentOptions(options=inside, path=("inner", "spy", "model")),
-            ComponentOptions(options=elsewhere, path=("other",)),
+            ComponentOptions(options=elsewhere, path=("inner",)),
         )
     )
     assert await chain.invoke("x", options=options) == "x"
@@ -326,5 +351,5 @@ async def test_a_foreign_runnable_gets_the_options_of_its_place() -> None:
         assert seen is not None
         assert [(one.options.seed, one.path) for one in seen.components] == [
             (0, None),
-            (2, ("model",)),
+            (1, None),
         ]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pyeino.compose import END, START, Chain, Compiled, Graph, register_merge
+from pyeino.compose import END, START, Chain, Compiled, Graph, RunOptions, register_merge
 from pyeino.errors import ConcatError, EmptyStreamError, GraphRunError, node_path
 from pyeino.streams import Stream
 
@@ -37,8 +37,17 @@ async def test_row_14_step_limit() -> None:
     graph.add("2", append("2"))
     for source, target in ((START, "1"), ("1", "2"), ("2", END)):
         graph.edge(source, target)
-    # a line cannot loop, so the limit only counts where a step can come again
+    run = graph.compile()
+    assert await both(run, "x") == "x12"
     assert await graph.compile(max_steps=2).invoke("x") == "x12"
+    one = RunOptions(max_steps=1)
+    for _ in range(2):
+        for call in (run.invoke("x", options=one), run.stream("x", options=one).concat()):
+            with pytest.raises(GraphRunError, match=r"exceeds max steps \(1\) with \[2\]"):
+                await call
+    with pytest.raises(GraphRunError, match="no meaning") as unused:
+        await graph.compile(trigger="all").invoke("x", options=one)
+    assert unused.value.code == "MAX_STEPS_UNUSED"
 
 
 async def test_step_limit_ends_a_loop() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from pyeino.callbacks import Handler, RunInfo
 from pyeino.components import ModelOptions
-from pyeino.compose import Chain, ComponentOptions, Graph, RunOptions
-from pyeino.errors import DeclarationError, StreamClosedError, node_path
+from pyeino.compose import Chain, ComponentOptions, Graph, NodeCallbacks, RunOptions
+from pyeino.errors import CompileError, DeclarationError, StreamClosedError, node_path
 from pyeino.schema import Message
-from pyeino.streams import Stream
+from pyeino.streams import SourceEnd, Stream
 
 
 class Echo:
@@ -56,11 +56,28 @@ async def test_options_reach_every_model_or_the_one_at_a_path() -> None:
     there = RunOptions(
         components=(
             ComponentOptions(options=ModelOptions(temperature=1.0), path=("inner", "model")),
-            ComponentOptions(options=ModelOptions(temperature=2.0), path=("model",)),
+            ComponentOptions(options=ModelOptions(temperature=2.0), path=("inner",)),
         )
     )
     assert (await run.invoke("x", options=there)).content == "1.0/None"
     assert (await run.stream("x", options=there).concat()).content == "1.0/None/"
+
+
+async def test_row_81_a_path_that_leads_nowhere_is_refused() -> None:
+    inner = Chain(list[Message]).then(Echo(), name="model").compile(name="inner")
+    run = Chain(str).then(to_messages).then(inner, name="inner").compile()
+    for path, word in (
+        (("model",), "expected one of \\['inner', 'to_messages'\\]"),
+        (("inner", "chat"), "at inner"),
+        (("inner", "model", "more"), "it is no graph"),
+        ((), "empty path"),
+    ):
+        wrong = ComponentOptions(options=ModelOptions(temperature=1), path=path)
+        with pytest.raises(DeclarationError, match=word):
+            await run.invoke("x", options=RunOptions(components=(wrong,)))
+        handlers = NodeCallbacks(handlers=(), path=path)
+        with pytest.raises(DeclarationError, match=word):
+            run.stream("x", options=RunOptions(node_callbacks=(handlers,)))
 
 
 async def test_options_out_of_range() -> None:
@@ -319,3 +336,89 @@ async def test_a_handler_never_keeps_a_generation_alive() -> None:
         "h end-stream endless StreamClosedError",
         "h end-stream run StreamClosedError",
     ]
+
+
+def nested_run() -> Any:
+    inner = Chain(list[Message]).then(Echo(), name="model").compile(name="inner")
+    return Chain(str).then(to_messages, name="prompt").then(inner, name="sub").compile(name="outer")
+
+
+async def test_row_87_handlers_of_a_run_are_told_of_every_graph_and_node_in_order() -> None:
+    log: list[str] = []
+    options = RunOptions(callbacks=(Recorder("h", log),))
+    await nested_run().invoke("x", options=options)
+    assert [entry for entry in log if " start " in entry] == [
+        "h start Chain:outer",
+        "h start Lambda:prompt",
+        "h start Chain:inner",
+        "h start ChatModel:model",
+    ]
+    log.clear()
+    await nested_run().stream("x", options=options).collect()
+    assert {entry.split(" ", 1)[1] for entry in log if "start" in entry} == {
+        "start-stream Chain:outer",
+        "start Lambda:prompt",
+        "start-stream Chain:inner",
+        "start ChatModel:model",
+    }
+
+
+async def test_row_88_handlers_for_one_place_are_told_of_it_and_of_what_is_inside() -> None:
+    for path, told in (
+        (("sub",), ["Chain:inner", "ChatModel:model"]),
+        (("sub", "model"), ["ChatModel:model"]),
+        (("prompt",), ["Lambda:prompt"]),
+    ):
+        log: list[str] = []
+        place = NodeCallbacks(handlers=(Recorder("h", log),), path=path)
+        await nested_run().invoke("x", options=RunOptions(node_callbacks=(place,)))
+        assert [entry.split()[-1] for entry in log if " start " in entry] == told
+        assert [entry.split()[-1] for entry in log if " end " in entry] == told[::-1]
+        log.clear()
+        await nested_run().stream("x", options=RunOptions(node_callbacks=(place,))).collect()
+        assert {entry.split()[-1] for entry in log if "start" in entry} == set(told)
+
+
+async def test_row_41_the_end_of_each_source_is_told_where_that_is_asked() -> None:
+    async def two(text: str) -> AsyncIterator[str]:
+        yield text
+        yield text
+
+    seen: list[Any] = []
+
+    async def watch(parts: Stream[Any]) -> AsyncIterator[Any]:
+        async for part in parts:
+            seen.append(part)
+            yield part
+
+    graph = Graph(str, dict[str, Any])
+    for name in ("s1", "s2"):
+        graph.add(name, two, output_key=name)
+        graph.edge("start", name)
+        graph.edge(name, "watch")
+    graph.add("watch", watch)
+    graph.edge("watch", "end")
+    for trigger in ("any", "all"):
+        seen.clear()
+        run = graph.compile(trigger=trigger, source_ends=["watch"])  # type: ignore[arg-type]
+        assert await run.stream("x").concat() == {"s1": "xx", "s2": "xx"}
+        ends = [part.name for part in seen if isinstance(part, SourceEnd)]
+        assert sorted(ends) == ["s1", "s2"]
+        assert sum(isinstance(part, dict) for part in seen) == 4
+    assert await run.invoke("x") == {"s1": "xx", "s2": "xx"}
+    with pytest.raises(CompileError, match="source_ends"):
+        graph.compile(source_ends=["nobody"])
+
+
+async def test_row_41_also_for_a_single_source() -> None:
+    async def two(text: str) -> AsyncIterator[str]:
+        yield text
+        yield text
+
+    graph = Graph(str, str)
+    graph.add("s1", two)
+    graph.edge("start", "s1")
+    graph.edge("s1", "end")
+    run = graph.compile(source_ends=["end"])
+    assert await run.stream("x").collect() == ["x", "x", SourceEnd(name="s1")]
+    assert await run.stream("x").concat() == "xx"

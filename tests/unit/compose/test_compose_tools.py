@@ -199,7 +199,7 @@ async def test_handlers_are_told_of_each_tool() -> None:
     class Recorder(Handler):
         def on_start(self, info: RunInfo, input: Any) -> Any:
             if info.component == "Tool":
-                log.append(f"start {info.name} {input}")
+                log.append(f"start {info.name} {input.call_id} {input.arguments}")
 
         def on_end(self, info: RunInfo, output: Any, token: Any) -> None:
             if info.component == "Tool":
@@ -218,8 +218,8 @@ async def test_handlers_are_told_of_each_tool() -> None:
     assert sorted(log) == [
         "end add 5",
         "end spell ab",
-        'start add {"a": 2, "b": 3}',
-        'start spell {"word": "ab"}',
+        'start add call_0 {"a": 2, "b": 3}',
+        'start spell call_1 {"word": "ab"}',
     ]
     log.clear()
     await run.stream(message, options=RunOptions(callbacks=(Recorder(),))).collect()

@@ -16,12 +16,12 @@ class Item:
 
 
 @pytest.mark.parametrize("capacity", [0, -1])
-def test_capacity_is_at_least_one(capacity: int) -> None:
+def test_g52_capacity_is_at_least_one(capacity: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         StreamBuffer(capacity)
 
 
-def test_add_until_full_and_flush() -> None:
+def test_g52_add_until_full_and_flush() -> None:
     buffer = StreamBuffer[int](2)
     assert (buffer.add(1), buffer.full) == (True, False)
     assert (buffer.add(2), buffer.full, buffer.add(3)) == (True, True, False)
@@ -32,7 +32,7 @@ def test_add_until_full_and_flush() -> None:
     assert buffer.flush() == [4]
 
 
-def test_flush_lets_the_items_go() -> None:
+def test_g52_flush_lets_the_items_go() -> None:
     buffer = StreamBuffer[Item](4)
     item = Item()
     seen = weakref.ref(item)

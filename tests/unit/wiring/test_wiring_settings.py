@@ -48,6 +48,13 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "llm.timeout": ("9s", 9.0),
     "llm.retry_count": ("0", 0),
     "llm.extra": ('{"top_k": 3}', {"top_k": 3}),
+    "redis.url": ("redis://127.0.0.1:1/2", "redis://127.0.0.1:1/2"),
+    "redis.pool_size": ("3", 3),
+    "redis.timeout": ("250ms", 0.25),
+    "cache.enabled": ("true", True),
+    "cache.ttl": ("1m", 60.0),
+    "cache.max_entries": ("5", 5),
+    "cache.max_bytes": ("77", 77),
     "logging.level": ("debug", "debug"),
     "logging.format": ("json", "json"),
     "metrics.enabled": ("false", False),
@@ -205,10 +212,11 @@ def test_g13_own_names_are_read_and_empty_ones_are_not() -> None:
     assert settings.database_path == Path("a.db")
     assert settings.server.port == 9
     with pytest.raises(SettingsError) as error:
-        load_settings(env={"DATABASE_URL": "postgres://u:hunter2@db/x", "REDIS_URL": "redis://r"})
+        load_settings(env={"DATABASE_URL": "postgres://u:hunter2@db/x", "REDIS_URL": "http://r"})
     problems = _problems(error)
     assert problems["database.url"].origin == "environment DATABASE_URL"
-    assert "not in this version" in problems["redis.url"].message
+    assert "redis://" in problems["redis.url"].message
+    assert problems["redis.url"].origin == "environment REDIS_URL"
     assert "hunter2" not in str(error.value)
 
 

@@ -1,6 +1,7 @@
 """Stores in this process: nothing outlives it."""
 
 from pyeino.integrations.memory._cache import MemoryCache
+from pyeino.integrations.memory._rate_limit import MemoryRateLimit
 from pyeino.integrations.memory._repositories import (
     MemoryDatabase,
     MemoryMessageRepository,
@@ -12,6 +13,7 @@ __all__ = [
     "MemoryCache",
     "MemoryDatabase",
     "MemoryMessageRepository",
+    "MemoryRateLimit",
     "MemoryScope",
     "MemorySessionRepository",
 ]

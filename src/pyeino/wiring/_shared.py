@@ -1,0 +1,93 @@
+"""What replicas share: the cache and the rate limits, in this process or on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import msgspec
+
+from pyeino.components import CacheManager, ChatModel, with_cache
+from pyeino.errors import MissingDependencyError
+from pyeino.integrations.memory import MemoryCache, MemoryRateLimit
+from pyeino.monitoring import Logger, Metrics
+from pyeino.stores import Cache, RateLimitStore
+from pyeino.wiring._models import OpenModel
+from pyeino.wiring._tree import Settings
+
+Probe = Callable[[], Awaitable[None]]
+CHAT_CACHE = "chat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStores:
+    """The cache (None when it is switched off), the rate limits, and the probes of both."""
+
+    cache: Cache | None
+    rate_limits: RateLimitStore
+    probes: dict[str, Probe]
+
+
+async def open_shared(settings: Settings, stack: AsyncExitStack) -> SharedStores:
+    """The shared stores of `settings`, closed by `stack`: on Redis when `redis.url` is set.
+
+    Raises ExternalError REDIS_UNREACHABLE or REDIS_REFUSED when Redis does not answer.
+    """
+    if settings.redis.url:
+        return await _open_redis(settings, stack)
+    cache: MemoryCache | None = None
+    if settings.cache.enabled:
+        cache = MemoryCache(
+            max_entries=settings.cache.max_entries, max_bytes=settings.cache.max_bytes
+        )
+        stack.push_async_callback(cache.close)
+    limits = MemoryRateLimit()
+    stack.push_async_callback(limits.close)
+    return SharedStores(cache=cache, rate_limits=limits, probes={})
+
+
+async def _open_redis(settings: Settings, stack: AsyncExitStack) -> SharedStores:
+    try:
+        from pyeino.integrations.redis import RedisDatabase
+    except ImportError as error:
+        if isinstance(error, MissingDependencyError):
+            raise
+        raise MissingDependencyError("redis", extra="redis") from error
+    redis = settings.redis
+    database = await stack.enter_async_context(
+        await RedisDatabase.open(redis.url, pool_size=redis.pool_size, wait_seconds=redis.timeout)
+    )
+    return SharedStores(
+        cache=database.cache() if settings.cache.enabled else None,
+        rate_limits=database.rate_limit(),
+        probes={"redis": database.check},
+    )
+
+
+def cached_model(
+    opened: OpenModel,
+    settings: Settings,
+    *,
+    cache: Cache | None,
+    metrics: Metrics,
+    log: Logger,
+) -> ChatModel:
+    """The model of `opened`, answering from `cache` what may be given twice.
+
+    That is: only when `llm.temperature` is 0, because a temperature above it asks for variety.
+    Everything that the model is set up with is in the name under which answers are kept.
+    """
+    if cache is None or settings.llm.temperature != 0:
+        return opened.model
+
+    def tell(error: Exception) -> None:
+        log.warn("The cache is in trouble; the model is asked instead", error=error)
+
+    manager = CacheManager(cache, CHAT_CACHE, metrics=metrics, on_error=tell)
+    llm = settings.llm
+    set_up = msgspec.json.encode((llm.base_url, llm.max_tokens, llm.extra), order="sorted")
+    name = manager.generate_key("local", opened.info.provider, opened.info.id, set_up)
+    return with_cache(
+        opened.model, manager.counted, name=name, ttl=settings.cache.ttl, on_error=tell
+    )
