@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -42,9 +42,10 @@ class Answer:
                 self.model = model
             if isinstance(applied, dict):
                 self.applied = applied
-            made = message.extra.get("tool_calls")
+            made: Any = message.extra.get("tool_calls")
+            items = made  # a second name: type checkers do not agree on the first one's items
             if isinstance(made, list):
-                self.made_calls.extend(cast("list[Any]", made))
+                self.made_calls.extend(items)
 
     @property
     def content(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from pyeino.components import ModelOptions, tool
 from pyeino.compose import RunOptions
@@ -218,6 +220,47 @@ async def test_leaving_ends_the_tool() -> None:
         task.cancel()
         await asyncio.wait({task})
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("text", ["", "Let me see. "])
+async def test_leaving_a_stream_ends_the_model_in_every_round(text: str) -> None:
+    for taken in range(6):
+        hold = asyncio.Event()
+        last = ScriptedReply(chunks=("It ", "is ", "four."), at=3, hold=hold)
+        model = ScriptedChatModel(ScriptedReply.calling(FOUR, text=text), last)
+        async with (
+            asyncio.timeout(30),
+            default_tool_chain(model, [calculator]).stream(given()) as chunks,
+        ):
+            for _ in range(min(taken, 3)):
+                await anext(chunks)
+        assert model.active == 0
+
+
+PASSES = st.lists(
+    st.tuples(
+        st.sampled_from(["", " ", "Well.", "Let me see. "]),
+        st.lists(st.sampled_from([FOUR, ("calculator", {"expression": "x"}), ("no", {})])),
+        st.sampled_from([0, 1, 8]),
+    ),
+    max_size=4,
+)
+
+
+@hypothesis.given(PASSES, st.sampled_from(["", "Done.", " It is so. "]))
+def test_streamed_and_whole_answers_are_the_same(passes: list[Any], final: str) -> None:
+    def chain() -> Any:
+        replies = [ScriptedReply.calling(*calls, text=text, size=n) for text, calls, n in passes]
+        return default_tool_chain(ScriptedChatModel(*replies, final), [calculator])
+
+    async def both() -> tuple[Message, Message]:
+        return (
+            await answers(chain(), given(), streamed=False),
+            await answers(chain(), given(), streamed=True),
+        )
+
+    whole, streamed = asyncio.run(both())
+    assert streamed == whole
 
 
 def test_a_chain_without_tools_or_rounds_is_refused() -> None:

@@ -125,8 +125,9 @@ def argument_schema(info: ToolInfo) -> dict[str, Any]:
 
 
 def _bounded(schema: Any) -> Any:
+    items = schema  # a second name: type checkers do not agree on the first one's items
     if isinstance(schema, list):
-        return [_bounded(one) for one in cast("list[Any]", schema)]
+        return [_bounded(one) for one in items]
     if not isinstance(schema, dict):
         return schema
     whole = cast("dict[str, Any]", schema)
