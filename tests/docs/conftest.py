@@ -1,4 +1,4 @@
-"""A real server for the documented commands: `pyeino serve` with the small local model."""
+"""Real servers for the documented commands: `pyeino serve` with the small model, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from docs_kit import BIN, environment, free_port, wait_until_ready
+from postgres_kit import postgres_server, postgres_url
+
+__all__ = ["documented_server", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture(scope="session")

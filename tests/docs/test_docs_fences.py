@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from docs_kit import (
     DOCUMENTED_ADDRESS,
+    DOCUMENTED_DATABASE,
     EXECUTED,
     READ_ONLY,
     ROOT,
@@ -31,6 +32,10 @@ def _of(language: str) -> list[Fence]:
 
 def _local(fence: Fence, request: pytest.FixtureRequest) -> str:
     """The code with the address of a running server, which is started when the code names one."""
+    if DOCUMENTED_DATABASE in fence.code:
+        url: str = request.getfixturevalue("postgres_url")
+        # What keeps other documented commands off the user's own file would win over the fence.
+        return f"unset PYEINO_DATABASE__URL\n{fence.code.replace(DOCUMENTED_DATABASE, repr(url))}"
     if DOCUMENTED_ADDRESS not in fence.code:
         return fence.code
     address: str = request.getfixturevalue("documented_server")

@@ -11,7 +11,7 @@ Command = Callable[[argparse.Namespace], int]
 
 _SECTIONS = {
     "answer": ("serve", "chat"),
-    "operate": ("health", "models", "config"),
+    "operate": ("health", "models", "config", "migrate"),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -24,6 +24,7 @@ examples:
   pyeino chat --url http://127.0.0.1:8080     chat with a running server
   pyeino health                               exit code 0 when the server answers
   pyeino graph draw app:answer                the graph as Mermaid text
+  pyeino migrate --check                      whether the database fits this version
   pyeino config show --origin                 every setting, and where it comes from
 
 exit codes: 0 ok, 1 failure, 2 wrong usage or settings, 130 interrupted
@@ -89,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_graph(commands)
     _add_config(commands)
+    _add_migrate(commands)
     commands.add("version", "print the version", "_version:show_version")
     parser.epilog = f"{_in_sections(commands.listed)}\n{_EXAMPLES}"
     return parser
@@ -171,6 +173,25 @@ def _add_config(commands: _Group) -> None:
     check = config.add("check", "say what is wrong with the settings", "_config:check")
     for parser in (show, check):
         _add_settings(parser)
+    init = config.add("init", "write a file with every setting and its default", "_config:init")
+    init.add_argument(
+        "file", nargs="?", default="configs/config.yaml", help="default: configs/config.yaml"
+    )
+    init.add_argument("--force", action="store_true", help="overwrite a file that is there")
+
+
+def _add_migrate(commands: _Group) -> None:
+    migrate = commands.add(
+        "migrate",
+        "bring the database to the schema of this version",
+        "_migrate:migrate",
+        epilog="`pyeino serve` does the same when it starts; nothing ever goes back.\n\n"
+        + _SETTINGS,
+    )
+    migrate.add_argument(
+        "--check", action="store_true", help="change nothing; exit code 1 when there is work"
+    )
+    _add_settings(migrate)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

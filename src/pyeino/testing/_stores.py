@@ -352,6 +352,17 @@ async def check_fail_pending(scope_of: ScopeOf) -> None:
     expect_equal(kept.status, MessageStatus.PENDING, "another tenant's turn stays as it is")
 
 
+async def check_any_text_is_kept(scope_of: ScopeOf) -> None:
+    """Text comes back as it was: control characters, NUL among them, and all of Unicode."""
+    scope = scope_of("t")
+    text = "".join(map(chr, range(0x20))) + "\x7f\u2028 \\ ' % $1 \U0010ffff\x10e\x100"
+    await scope.sessions.create("s", user_id="ann", title=text)
+    expect_equal((await scope.sessions.get("s", user_id="ann")).title, text, "in a session")
+    asked = [NewMessage(id="q", role="user", content=text)]
+    await scope.messages.begin_turn("s", user_id="ann", messages=asked, answer_id="a")
+    expect_equal((await scope.messages.get("q", user_id="ann")).content, text, "in a message")
+
+
 async def check_records_are_apart(scope_of: ScopeOf) -> None:
     """Changing a mapping after it was given to the store does not change the store."""
     scope = scope_of("t")
@@ -383,6 +394,7 @@ STORE_CHECKS: Final[tuple[StoreCheck, ...]] = (
     check_bad_arguments,
     check_delete,
     check_fail_pending,
+    check_any_text_is_kept,
     check_records_are_apart,
 )
 """Every check; each wants a store that is empty."""

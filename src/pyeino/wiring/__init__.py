@@ -4,9 +4,10 @@ from pyeino.wiring._build import Application, build, make_logger, service_limits
 from pyeino.wiring._chain import UnfitChainError, as_chat_chain
 from pyeino.wiring._checks import is_loopback
 from pyeino.wiring._convert import parse_duration
+from pyeino.wiring._databases import database_schema, describe_database, migrate_database
 from pyeino.wiring._load import load_settings
 from pyeino.wiring._problem import SettingProblem, SettingsError
-from pyeino.wiring._show import SettingRow, setting_rows
+from pyeino.wiring._show import SettingRow, documented_settings, setting_rows
 from pyeino.wiring._tree import LOCAL_MODEL, Settings
 
 __all__ = [
@@ -19,9 +20,13 @@ __all__ = [
     "UnfitChainError",
     "as_chat_chain",
     "build",
+    "database_schema",
+    "describe_database",
+    "documented_settings",
     "is_loopback",
     "load_settings",
     "make_logger",
+    "migrate_database",
     "parse_duration",
     "service_limits",
     "setting_rows",

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
-from pyeino.integrations.sql import SqliteDatabase
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits, ToolInput, default_chat_chain
 from pyeino.stores import Cache, RateLimitStore
+from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._models import open_model
 from pyeino.wiring._shared import cached_model, open_shared
 from pyeino.wiring._tools import build_tool_chain
@@ -60,9 +60,8 @@ async def build(
             # Joins the writer's thread, so not in the loop.
             stack.push_async_callback(asyncio.to_thread, log.close)
         metrics = Metrics()
-        database = await stack.enter_async_context(
-            await SqliteDatabase.open(settings.database_path)
-        )
+        database = await open_database(settings, logger=log)
+        stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         if chat_chain is None:
@@ -104,7 +103,7 @@ async def build(
 
 
 def _watch(
-    metrics: Metrics, *, service: ChatService, database: SqliteDatabase, log: StructuredLogger
+    metrics: Metrics, *, service: ChatService, database: Database, log: StructuredLogger
 ) -> None:
     """Show how much waits, and where."""
     metrics.watch_queue("runs", lambda: service.active_runs)

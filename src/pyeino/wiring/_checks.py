@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyeino.integrations.sql import PostgresDatabase
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
@@ -14,13 +15,16 @@ from pyeino.wiring._tree import LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
 # Key or section → what to do instead. A value other than the default is refused, because to
 # take it and do nothing would be a lie.
 NOT_IN_THIS_VERSION = {
-    "database.pool_size": "Remove it: SQLite has one writer and its own readers",
     "rag.": "Remove it: answers come from the model alone",
     "tracing.": "Remove it: request and trace ids stand in the logs",
     "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
     "queue.": "Remove it: work runs in the process that serves",
     "storage.": "Remove it: files are not stored",
 }
+_ONLY_POSTGRES = tuple(
+    f"database.{name}"
+    for name in ("pool_size", "pool_timeout", "start_timeout", "statement_timeout")
+)
 # Tokens of one slot; the engine gives them in such steps.
 _LEAST_CONTEXT = 256
 # The guide's own words for its checks.
@@ -82,13 +86,35 @@ def _check_not_in_this_version(settings: Settings) -> Iterator[SettingProblem]:
 
 def _check_database(settings: Settings) -> Iterator[SettingProblem]:
     url = settings.database.url
+    if settings.uses_postgres:
+        try:
+            PostgresDatabase.describe(url)
+        except ValueError as error:
+            yield problem_at(
+                settings, "database.url", "not a PostgreSQL URL", remedy=_sentence(error)
+            )
+        return
     if url and (not url.startswith(SQLITE_PREFIX) or len(url) == len(SQLITE_PREFIX)):
         yield problem_at(
             settings,
             "database.url",
-            "only SQLite is in this version",
-            remedy="Give a file as sqlite:///folder/name.db, or remove it for the default file",
+            "expected SQLite or PostgreSQL",
+            remedy="Give sqlite:///folder/name.db or postgres://user:password@host:5432/name, "
+            "or remove it for the default file",
         )
+    for path in _ONLY_POSTGRES:
+        if value_at(settings, path) != all_keys()[path].default:
+            yield problem_at(
+                settings,
+                path,
+                "SQLite has no use for it",
+                remedy="Remove it, or name a PostgreSQL server in database.url",
+            )
+
+
+def _sentence(error: ValueError) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def _check_redis(settings: Settings) -> Iterator[SettingProblem]:

@@ -103,7 +103,14 @@ class Key:
 
 def masked_secret(value: str) -> str:
     """A secret as it may be shown: a URL without its password, anything else as `***`."""
-    return mask_text(value) if "://" in value else "***"
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return "***"
+    # To the last "@": a password that should have been quoted may hold one, and a "/", too.
+    sign_in, at, place = rest.rpartition("@")
+    user = sign_in.partition(":")[0]
+    hidden = f"{user}:***@" if ":" in sign_in else f"{sign_in}{at}"
+    return mask_text(f"{scheme}://{hidden}{place}")
 
 
 def _as_json(value: Any) -> str:

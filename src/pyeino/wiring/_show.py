@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 
 from pyeino.wiring._checks import value_at
 from pyeino.wiring._keys import all_keys
@@ -17,6 +18,11 @@ class SettingRow:
     value: str
     origin: str
     variable: str
+
+
+def documented_settings() -> str:
+    """A settings file as text: every key with its default and what it means."""
+    return (resources.files("pyeino.wiring") / "config.yaml").read_text(encoding="utf-8")
 
 
 def setting_rows(settings: Settings) -> list[SettingRow]:

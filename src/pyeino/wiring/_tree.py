@@ -14,6 +14,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from pyeino.integrations.sql import POSTGRES_SCHEMES
 from pyeino.monitoring import mask_fields
 
 LOCAL_MODEL = "smollm2-135m-instruct"
@@ -62,6 +63,10 @@ class DatabaseSettings(_Section, frozen=True, kw_only=True):
 
     url: Secret = ""
     pool_size: Positive = 10
+    pool_timeout: Duration = 5.0
+    start_timeout: Duration = 30.0
+    statement_timeout: Duration = 30.0
+    durability: Literal["normal", "strict"] = "normal"
 
 
 class RedisSettings(_Section, frozen=True, kw_only=True):
@@ -216,6 +221,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue: QueueSettings = QueueSettings()
     storage: StorageSettings = StorageSettings()
     origins: dict[str, str] = {}
+
+    @property
+    def uses_postgres(self) -> bool:
+        """Whether `database.url` names a PostgreSQL server; else it is an SQLite file."""
+        return self.database.url.partition("://")[0] in POSTGRES_SCHEMES
 
     @property
     def database_path(self) -> Path:

@@ -8,16 +8,21 @@ from pathlib import Path
 import pytest
 
 from pyeino.integrations.memory import MemoryDatabase
-from pyeino.integrations.sql import SqliteDatabase
+from pyeino.integrations.sql import PostgresDatabase, SqliteDatabase
 from pyeino.stores import MessageRepository, SessionRepository
 from pyeino.testing import STORE_CHECKS, ScopeOf, StoreCheck
 
 
-@pytest.fixture(params=["memory", "sqlite-file", "sqlite-memory"])
+@pytest.fixture(params=["memory", "sqlite-file", "sqlite-memory", "postgres"])
 async def scope_of(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ScopeOf]:
     if request.param == "memory":
         memory = MemoryDatabase()
         yield lambda tenant: memory.scope(tenant=tenant)
+        return
+    if request.param == "postgres":
+        url: str = request.getfixturevalue("postgres_url")
+        async with await PostgresDatabase.open(url) as postgres:
+            yield lambda tenant: postgres.scope(tenant=tenant)
         return
     path = ":memory:" if request.param == "sqlite-memory" else tmp_path / "pyeino.db"
     async with await SqliteDatabase.open(path) as database:

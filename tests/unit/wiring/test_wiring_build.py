@@ -107,3 +107,28 @@ def test_the_log_is_json_unless_a_human_reads_it(
     logger.warn("seen")
     logger.close()
     assert capsys.readouterr().err.startswith('{"timestamp"')
+
+
+async def test_g103_the_log_says_what_the_start_waits_for(tmp_path: Path) -> None:
+    sink = io.StringIO()
+    logger = StructuredLogger(sink)
+    settings = load_settings(
+        env={"DATABASE_URL": f"postgres://ann:hunter2@/chat?host={tmp_path}"},
+        overrides={"database.start_timeout": "200ms"},
+    )
+    with pytest.raises(AppError, match="DATABASE_UNREACHABLE"):
+        async with build(settings, chat_chain=_CHAIN, logger=logger):
+            pass
+    assert logger.close()
+    assert "Waiting for the database" in sink.getvalue()
+    assert "hunter2" not in sink.getvalue()
+
+
+async def test_an_application_on_postgresql_answers_and_remembers(postgres_url: str) -> None:
+    settings = load_settings(env={"DATABASE_URL": postgres_url})
+    request = ChatRequest(user_id="u", message="one two", session_id="s")
+    for _ in range(2):
+        async with build(settings, chat_chain=_CHAIN) as application:
+            assert (await application.service.chat(request)).content == "one two "
+            for probe in application.probes.values():
+                await probe()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyeino.wiring import (
     Settings,
     SettingsError,
+    describe_database,
     load_settings,
     parse_duration,
     setting_rows,
@@ -39,6 +40,11 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "server.allowed_origins": ("https://a.example", ("https://a.example",)),
     "server.allow_public_without_auth": ("true", True),
     "database.url": ("sqlite:///x/y.db", "sqlite:///x/y.db"),
+    "database.pool_size": ("7", 7),
+    "database.pool_timeout": ("2s", 2.0),
+    "database.start_timeout": ("1m", 60.0),
+    "database.statement_timeout": ("500ms", 0.5),
+    "database.durability": ("strict", "strict"),
     "llm.provider": ("openai", "openai"),
     "llm.model": ("other", "other"),
     "llm.api_key": ("k-12345678", "k-12345678"),
@@ -76,7 +82,12 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "llm.local.max_queue": ("4", 4),
     "llm.local.queue_timeout": ("5s", 5.0),
 }
+_ON_POSTGRES = {"database.url": "postgresql://db/x"}
 _COMPANIONS: dict[str, dict[str, str]] = {
+    "database.pool_size": _ON_POSTGRES,
+    "database.pool_timeout": _ON_POSTGRES,
+    "database.start_timeout": _ON_POSTGRES,
+    "database.statement_timeout": _ON_POSTGRES,
     "llm.provider": {"llm.model": "m", "llm.api_key": "k"},
     "llm.model": {"llm.provider": "openai", "llm.api_key": "k"},
     "llm.api_key": {"llm.provider": "openai", "llm.model": "m"},
@@ -212,12 +223,52 @@ def test_g13_own_names_are_read_and_empty_ones_are_not() -> None:
     assert settings.database_path == Path("a.db")
     assert settings.server.port == 9
     with pytest.raises(SettingsError) as error:
-        load_settings(env={"DATABASE_URL": "postgres://u:hunter2@db/x", "REDIS_URL": "http://r"})
+        load_settings(env={"DATABASE_URL": "mysql://u:hunter2@db/x", "REDIS_URL": "http://r"})
     problems = _problems(error)
     assert problems["database.url"].origin == "environment DATABASE_URL"
+    assert "postgres://" in problems["database.url"].remedy
     assert "redis://" in problems["redis.url"].message
     assert problems["redis.url"].origin == "environment REDIS_URL"
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_g13_every_scheme_of_postgresql_is_taken(scheme: str) -> None:
+    url = f"{scheme}://ann:hunter2@db.example:5433/chat?sslmode=require"
+    settings = load_settings(env={"DATABASE_URL": url})
+    assert settings.uses_postgres
+    assert describe_database(settings) == "PostgreSQL postgresql://ann@db.example:5433/chat"
+    assert "hunter2" not in repr(settings)
+    assert not any("hunter2" in row.value for row in setting_rows(settings))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://ann:hun/ter2@db/x",
+        "postgres://ann:hun@ter2@db/x",
+        "postgres://ann:hunter2#1@db/x",
+        "postgres://ann:hunter2@db:port/x",
+        "postgres://ann:hunter2@db:99999/x",
+        "postgres://ann:hunter2@db",
+        "postgres://ann:hunter2@db/x?sslmode",
+        "postgres://",
+        "mysql://ann:hunter2@db/x?password=hunter2",
+    ],
+)
+def test_a_database_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={"DATABASE_URL": url})
+    (problem,) = error.value.problems
+    assert problem.key == "database.url"
+    assert problem.remedy
+    assert not re.search("hun|ter2", str(error.value))
+
+
+def test_what_only_postgresql_has_is_refused_with_sqlite() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={}, overrides={"database.pool_size": "3"})
+    assert "SQLite has no use for it" in _problems(error)["database.pool_size"].message
 
 
 def test_g15_all_problems_at_once_with_key_value_origin_and_remedy(tmp_path: Path) -> None:

@@ -1,7 +1,19 @@
-"""Stores on SQL: tables, migrations, and the SQLite form of the repositories."""
+"""Stores on SQL: tables, migrations, and the repositories on SQLite and on PostgreSQL."""
 
 from pyeino.integrations.sql._database import SqliteDatabase
 from pyeino.integrations.sql._messages import SqlMessageRepository
+from pyeino.integrations.sql._postgres import PostgresDatabase, PostgresOptions
+from pyeino.integrations.sql._postgres_address import POSTGRES_SCHEMES
 from pyeino.integrations.sql._repositories import SqlScope, SqlSessionRepository
+from pyeino.integrations.sql._schema_state import SchemaState
 
-__all__ = ["SqlMessageRepository", "SqlScope", "SqlSessionRepository", "SqliteDatabase"]
+__all__ = [
+    "POSTGRES_SCHEMES",
+    "PostgresDatabase",
+    "PostgresOptions",
+    "SchemaState",
+    "SqlMessageRepository",
+    "SqlScope",
+    "SqlSessionRepository",
+    "SqliteDatabase",
+]

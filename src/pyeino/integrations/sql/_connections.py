@@ -49,7 +49,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, *, where: str) -> None:
+def prepare(connection: sqlite3.Connection, *, where: str, strict: bool) -> None:
     """Set the writing connection and bring the schema up to date.
 
     Others may be starting on the same file at the same time: their migration is waited for.
@@ -58,7 +58,7 @@ def prepare(connection: sqlite3.Connection, *, where: str) -> None:
     migrate(connection, where=where)
     # After the check of the schema, so that a file which is not ours stays as it was.
     _use_write_ahead_log(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if strict else 'NORMAL'}")
     connection.execute(f"PRAGMA busy_timeout = {round(_LOCK_TIMEOUT * 1000)}")
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import sqlite3
 from types import TracebackType
 from typing import Self
 
 from pyeino.integrations.sql._connections import MEMORY, connect, make_file, prepare
+from pyeino.integrations.sql._errors import as_database_error, older_schema
 from pyeino.integrations.sql._jobs import JobQueue
+from pyeino.integrations.sql._migrate import schema_of
 from pyeino.integrations.sql._repositories import SqlScope
+from pyeino.integrations.sql._schema_state import SchemaState
 from pyeino.integrations.sql._threads import DatabaseThread
 from pyeino.integrations.sql._writer import Writer, serve_reads
 
@@ -23,9 +28,10 @@ class SqliteDatabase:
     survives the end of the process (synchronous=NORMAL); a power cut may take the last ones.
     """
 
-    def __init__(self, path: str, *, max_waiting: int) -> None:
+    def __init__(self, path: str, *, max_waiting: int, strict: bool = False) -> None:
         """Internal; use `open`."""
         self.path = path
+        self._strict = strict
         self._writes = JobQueue(max_waiting, where=path)
         # A database in memory exists within one connection only: reads go to the writer, too.
         self._reads = self._writes if path == MEMORY else JobQueue(max_waiting, where=path)
@@ -34,19 +40,25 @@ class SqliteDatabase:
 
     @classmethod
     async def open(
-        cls, path: str | os.PathLike[str], *, readers: int = 2, max_waiting: int = 4096
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        readers: int = 2,
+        max_waiting: int = 4096,
+        strict: bool = False,
     ) -> SqliteDatabase:
         """Open the file at `path`, made (0600, in a 0700 folder) and migrated when needed.
 
         `path` may be ":memory:", which lasts as long as the object. At most `max_waiting` writes
-        and as many reads wait at a time; more are refused with DATABASE_BUSY (503).
+        and as many reads wait at a time; more are refused with DATABASE_BUSY (503). With `strict`
+        a returned write survives a power cut, too; each commit then waits for the disk.
         Raises ExternalError DATABASE_UNREACHABLE, DATABASE_READ_ONLY, DATABASE_FULL or
         DATABASE_CORRUPT, and InternalError DATABASE_NEWER, DATABASE_FOREIGN or DATABASE_BUSY,
         each with its remedy in `details`.
         """
         if readers < 1 or max_waiting < 1:
             raise ValueError("readers and max_waiting must be at least 1")
-        database = cls(os.fspath(path), max_waiting=max_waiting)
+        database = cls(os.fspath(path), max_waiting=max_waiting, strict=strict)
         try:
             await database._start("writer", writes=True)
             for number in range(0 if database._reads is database._writes else readers):
@@ -55,6 +67,11 @@ class SqliteDatabase:
             await database.aclose()
             raise
         return database
+
+    @classmethod
+    async def schema(cls, path: str | os.PathLike[str]) -> SchemaState:
+        """The schema of the file at `path`, which is left as it is; none when it is not there."""
+        return await asyncio.to_thread(_schema_of_file, os.fspath(path))
 
     def scope(self, *, tenant: str = "local") -> SqlScope:
         """The repositories of one tenant; they see and write that tenant's rows only."""
@@ -72,9 +89,11 @@ class SqliteDatabase:
         return self._writes.waiting + (0 if shared else self._reads.waiting)
 
     async def check(self) -> None:
-        """Return when both kinds of thread answer; for a readiness probe."""
-        await self._reads.run(_answer)
-        await self._writes.run(_answer)
+        """Return when both kinds of thread answer and the schema is ours; for a readiness probe."""
+        state = await self._reads.run(self._schema)
+        if not state.is_current:
+            raise older_schema(state.found, state.wanted, where=self.path)
+        await self._writes.run(self._schema)
 
     async def aclose(self) -> None:
         """Refuse new calls, finish the accepted ones, end and join the threads; idempotent."""
@@ -109,7 +128,7 @@ class SqliteDatabase:
         make_file(self.path)
         connection = connect(self.path)
         try:
-            prepare(connection, where=self.path)
+            prepare(connection, where=self.path, strict=self._strict)
         except BaseException:
             connection.close()
             raise
@@ -118,9 +137,18 @@ class SqliteDatabase:
     def _open_reader(self) -> sqlite3.Connection:
         return connect(self.path, read_only=True)
 
+    def _schema(self, connection: sqlite3.Connection) -> SchemaState:
+        return SchemaState(found=schema_of(connection, where=self.path))
+
     def _serve_reads(self, connection: sqlite3.Connection) -> None:
         serve_reads(self._reads, connection)
 
 
-def _answer(connection: sqlite3.Connection) -> None:
-    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+def _schema_of_file(path: str) -> SchemaState:
+    if path == MEMORY or not os.path.exists(path):
+        return SchemaState(found="")
+    try:
+        with contextlib.closing(connect(path, read_only=True)) as connection:
+            return SchemaState(found=schema_of(connection, where=path))
+    except sqlite3.Error as error:
+        raise as_database_error(error, where=path) from error

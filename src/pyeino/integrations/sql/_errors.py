@@ -3,6 +3,7 @@
     InternalError   503 DATABASE_BUSY      too many writes are waiting, or the file is locked
                     503 DATABASE_CLOSED    used after close()
                     500 DATABASE_NEWER     a later version of pyeino wrote this schema
+                    503 DATABASE_OLDER     the schema has not been migrated
                     500 DATABASE_FOREIGN   not a database of ours
                     500 DATABASE_FAILED    anything else, which is a fault of ours
     ExternalError   503 DATABASE_FULL      no space left
@@ -64,14 +65,14 @@ def as_database_error(error: Exception, *, where: str) -> Exception:
         return error
     if isinstance(error, OSError):
         known = _BY_ERRNO.get(error.errno or 0, _UNREACHABLE)
-        return _located(_external(known, error), where)
+        return located(_external(known, error), where)
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _LOCKED:
-        return _located(locked(error), where)
+        return located(locked(error), where)
     if primary in _EXTERNAL:
-        return _located(_external(_EXTERNAL[primary], error), where)
-    return _located(InternalError("DATABASE_FAILED", "The database failed", cause=error), where)
+        return located(_external(_EXTERNAL[primary], error), where)
+    return located(InternalError("DATABASE_FAILED", "The database failed", cause=error), where)
 
 
 def locked(cause: Exception) -> AppError:
@@ -109,7 +110,19 @@ def newer_schema(found: str, known: str, *, where: str) -> AppError:
         f"The database has schema {found}, this version of pyeino knows up to {known}",
         details="Use the newer version of pyeino, or another database file.",
     )
-    return _located(error, where)
+    return located(error, where)
+
+
+def older_schema(found: str, known: str, *, where: str) -> AppError:
+    """The database lacks what this version needs; nobody has migrated it yet, or any more."""
+    error = InternalError(
+        "DATABASE_OLDER",
+        f"The database has {f'schema {found}' if found else 'no schema'}, this version of pyeino "
+        f"needs {known}",
+        details="Run `pyeino migrate`, or start pyeino again, which does the same.",
+        http_status=503,
+    )
+    return located(error, where)
 
 
 def foreign_file(*, where: str) -> AppError:
@@ -119,7 +132,7 @@ def foreign_file(*, where: str) -> AppError:
         "This SQLite file belongs to another program",
         details="Name another file; pyeino makes it when it is not there.",
     )
-    return _located(error, where)
+    return located(error, where)
 
 
 def _external(known: tuple[str, str, str, int], cause: Exception) -> AppError:
@@ -127,7 +140,7 @@ def _external(known: tuple[str, str, str, int], cause: Exception) -> AppError:
     return ExternalError(code, message, details=remedy, cause=cause, http_status=status)
 
 
-def _located(error: AppError, where: str) -> AppError:
+def located(error: AppError, where: str) -> AppError:
     error.where = where
     error.remedy = error.details
     error.add_note(f"database: {where}")

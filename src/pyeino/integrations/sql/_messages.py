@@ -9,7 +9,13 @@ from typing import Any
 
 from pyeino.integrations.sql import _statements as sql
 from pyeino.integrations.sql._jobs import JobQueue
-from pyeino.integrations.sql._rows import encode_metadata, now, to_message, to_micros
+from pyeino.integrations.sql._rows import (
+    encode_metadata,
+    new_message_row,
+    now,
+    to_message,
+    to_micros,
+)
 from pyeino.stores import (
     MAX_INTEGER,
     MessageStatus,
@@ -47,7 +53,7 @@ class SqlMessageRepository:
         """Store `messages` and an empty pending answer in one transaction."""
         key = self._session(session_id, user_id)
         answer = NewMessage(id=answer_id, role="assistant")
-        rows = [_new_row(message, key, turn_id=answer_id) for message in (*messages, answer)]
+        rows = [new_message_row(message, key, turn_id=answer_id) for message in (*messages, answer)]
 
         def work(db: sqlite3.Connection) -> tuple[StoredMessage, ...]:
             _require_session(db, key)
@@ -146,9 +152,9 @@ class SqlMessageRepository:
 
         def work(db: sqlite3.Connection) -> int:
             values["now"] = now()
-            (turns,) = db.execute(sql.COUNT_STALE, values).fetchone()
+            turns = db.execute(sql.LOCK_STALE, values).fetchall()
             db.execute(sql.FAIL_STALE, values)
-            return int(turns)
+            return len(turns)
 
         return await self._writes.run(work)
 
@@ -165,23 +171,3 @@ class SqlMessageRepository:
 def _require_session(db: sqlite3.Connection, key: dict[str, Any]) -> None:
     if db.execute(sql.SESSION_EXISTS, key).fetchone() is None:
         raise session_not_found()
-
-
-def _new_row(message: NewMessage, key: dict[str, Any], *, turn_id: str) -> dict[str, Any]:
-    return {
-        "tenant": key["tenant"],
-        "user_id": key["user_id"],
-        "session_id": key["session_id"],
-        "id": message.id,
-        "turn_id": turn_id,
-        "role": message.role,
-        "content": message.content,
-        "status": str(MessageStatus.PENDING),
-        "remembered": False,
-        "finish_reason": "",
-        "error_code": "",
-        "prompt_tokens": None,
-        "completion_tokens": None,
-        "total_tokens": None,
-        "metadata": encode_metadata(message.metadata),
-    }

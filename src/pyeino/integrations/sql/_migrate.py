@@ -36,7 +36,7 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> bool:
         upgrading.exec_driver_sql("BEGIN IMMEDIATE")
         if _is_current(connection, where=where):
             return False
-        run_missing_revisions(upgrading)
+        run_missing_revisions(upgrading, script_directory())
         upgrading.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         upgrading.commit()
     return True
@@ -52,19 +52,27 @@ def script_directory() -> ScriptDirectory:
     return ScriptDirectory(str(_SCRIPTS), version_locations=[str(_SCRIPTS / "versions")])
 
 
-def _is_current(connection: sqlite3.Connection, *, where: str) -> bool:
+def schema_of(connection: sqlite3.Connection, *, where: str) -> str:
+    """The schema that the file has; "" when it holds nothing yet.
+
+    InternalError DATABASE_NEWER or DATABASE_FOREIGN when it is not for this version to touch.
+    """
     # Tables first: another process may commit both between the two reads, and the other way round
     # its tables would be seen without its mark.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables:
-        return False
+        return ""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise foreign_file(where=where)
     (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if found not in REVISIONS:
         raise newer_schema(str(found), REVISIONS[-1], where=where)
-    return bool(found == REVISIONS[-1])
+    return str(found)
+
+
+def _is_current(connection: sqlite3.Connection, *, where: str) -> bool:
+    return schema_of(connection, where=where) == REVISIONS[-1]
 
 
 def _sqlalchemy_connection(connection: sqlite3.Connection) -> Connection:
@@ -76,9 +84,8 @@ def _sqlalchemy_connection(connection: sqlite3.Connection) -> Connection:
     return engine.connect()
 
 
-def run_missing_revisions(connection: Connection) -> None:
+def run_missing_revisions(connection: Connection, scripts: ScriptDirectory) -> None:
     """Run every revision that the database lacks; the caller holds the lock and commits."""
-    scripts = script_directory()
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
 

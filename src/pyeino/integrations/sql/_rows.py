@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from pyeino.stores import MessageStatus, MessageUsage, Session, StoredMessage
+from pyeino.stores import MessageStatus, MessageUsage, NewMessage, Session, StoredMessage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Row(Protocol):
+    """A row as sqlite3 and asyncpg give it: values by their place."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """The value of the column at `index`."""
+        ...
 
 
 def now() -> int:
@@ -36,7 +44,7 @@ def encode_metadata(metadata: Any) -> str:
     return msgspec.json.encode(metadata).decode() if metadata else "{}"
 
 
-def to_session(row: tuple[Any, ...]) -> Session:
+def to_session(row: Row) -> Session:
     """A row of `_session_fields`."""
     return Session(
         id=row[0],
@@ -48,7 +56,7 @@ def to_session(row: tuple[Any, ...]) -> Session:
     )
 
 
-def to_message(row: tuple[Any, ...]) -> StoredMessage:
+def to_message(row: Row) -> StoredMessage:
     """A row of `_message_fields`."""
     usage = None
     if row[12] is not None:
@@ -69,3 +77,24 @@ def to_message(row: tuple[Any, ...]) -> StoredMessage:
         usage=usage,
         metadata=_decode_metadata(row[15]),
     )
+
+
+def new_message_row(message: NewMessage, key: dict[str, Any], *, turn_id: str) -> dict[str, Any]:
+    """A pending message of the session `key`; its position and times are set by who stores it."""
+    return {
+        "tenant": key["tenant"],
+        "user_id": key["user_id"],
+        "session_id": key["session_id"],
+        "id": message.id,
+        "turn_id": turn_id,
+        "role": message.role,
+        "content": message.content,
+        "status": str(MessageStatus.PENDING),
+        "remembered": False,
+        "finish_reason": "",
+        "error_code": "",
+        "prompt_tokens": None,
+        "completion_tokens": None,
+        "total_tokens": None,
+        "metadata": encode_metadata(message.metadata),
+    }

@@ -213,3 +213,24 @@ def test_start_on_a_current_database_does_not_import_alembic(tmp_path: Path) -> 
         for _ in range(2)
     ]
     assert outputs == ["True", "False"]
+
+
+async def test_g112_ready_asks_for_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    assert (await SqliteDatabase.schema(path)).found == ""
+    assert not path.exists()
+    async with await SqliteDatabase.open(path) as database:
+        await database.check()
+        assert (await SqliteDatabase.schema(path)).is_current
+        await database._writes.run(
+            lambda db: db.execute("UPDATE alembic_version SET version_num = '9999'").close()
+        )
+        with pytest.raises(InternalError, match="DATABASE_NEWER"):
+            await database.check()
+
+
+@pytest.mark.parametrize(("strict", "level"), [(False, 1), (True, 2)])
+async def test_durability(strict: bool, level: int, tmp_path: Path) -> None:
+    async with await SqliteDatabase.open(tmp_path / "db", strict=strict) as database:
+        found = await database._writes.run(lambda db: db.execute("PRAGMA synchronous").fetchone())
+        assert found == (level,)

@@ -1,0 +1,52 @@
+"""Every statement as text for PostgreSQL, compiled once, at import; parameters are `$1`, `$2`, …"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ClauseElement, make_url
+
+from pyeino.integrations.sql import _core as core
+
+_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Text with numbered parameters, and which value each number stands for."""
+
+    text: str
+    names: tuple[str, ...]
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of the parameters; more values than those do no harm."""
+        return [values[name] for name in self.names]
+
+
+def _compiled(statement: ClauseElement) -> Statement:
+    compiled = statement.compile(dialect=_DIALECT)
+    names: list[str] = getattr(compiled, "positiontup", None) or []
+    return Statement(text=str(compiled), names=tuple(names))
+
+
+INSERT_SESSION = _compiled(core.INSERT_SESSION)
+SELECT_SESSION = _compiled(core.SELECT_SESSION)
+LOCK_SESSION = _compiled(core.LOCK_SESSION)
+SESSION_EXISTS = _compiled(core.SESSION_EXISTS)
+UPDATE_SESSION = _compiled(core.UPDATE_SESSION)
+TOUCH_SESSION = _compiled(core.TOUCH_SESSION)
+DELETE_SESSION = _compiled(core.DELETE_SESSION)
+LIST_SESSIONS = _compiled(core.LIST_SESSIONS)
+INSERT_MESSAGE = _compiled(core.INSERT_MESSAGE)
+LAST_POSITION = _compiled(core.LAST_POSITION)
+SELECT_MESSAGE = _compiled(core.SELECT_MESSAGE)
+TURN_STATUS = _compiled(core.TURN_STATUS)
+END_TURN = _compiled(core.END_TURN)
+SET_ANSWER = _compiled(core.SET_ANSWER)
+LIST_FORWARD = _compiled(core.LIST_FORWARD)
+LIST_BACKWARD = _compiled(core.LIST_BACKWARD)
+HISTORY = _compiled(core.HISTORY)
+LOCK_STALE = _compiled(core.LOCK_STALE)
+FAIL_STALE = _compiled(core.FAIL_STALE)
