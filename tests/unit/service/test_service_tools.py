@@ -38,7 +38,10 @@ async def answers(chain: Any, value: ToolInput, *, streamed: bool) -> Message:
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("text", ["", "Let me see. "], ids=["call-first", "text-first-row-264"])
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param("", id="call_first"), pytest.param("Let me see. ", id="row_264_text_first")],
+)
 async def test_the_model_calls_a_tool_and_answers(text: str, streamed: bool) -> None:
     model = ScriptedChatModel(ScriptedReply.calling(FOUR, text=text), "It is four.")
     answer = await answers(default_tool_chain(model, [calculator]), given(), streamed=streamed)

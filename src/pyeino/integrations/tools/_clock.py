@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -31,7 +31,9 @@ def _clock(timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC") 
     return f"{now.isoformat(timespec='seconds')} ({now:%A}, {timezone})"
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":  # also on a machine that has no zones
+        return UTC
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder, or a path, is no zone either
