@@ -15,14 +15,15 @@ from pyeino.service._tool_nodes import AskModel, GiveAnswer, RunTools, calls_in
 from pyeino.service._tool_state import LoopState, Step
 from pyeino.streams import Stream
 
-MAX_ROUNDS: Final = 8
+ROUNDS: Final = 8
+MOST_ROUNDS: Final = 64
 
 
 def default_tool_chain(
     model: ChatModel,
     tools: Iterable[Tool],
     *,
-    max_rounds: int = MAX_ROUNDS,
+    max_rounds: int = ROUNDS,
     system_prompt: str = "",
     force_named: bool = False,
 ) -> Compiled[ToolInput, Message]:
@@ -38,13 +39,13 @@ def default_tool_chain(
     by an empty line. The answer's usage is that of all rounds, and its `extra["tool_calls"]` is
     the list of the calls made: {id, name, arguments, result, error?}, results cut to 4,096
     characters, `error` the code of what went wrong. Raises DeclarationError for two tools of one
-    name, none at all, or no round.
+    name, none at all, and rounds out of 1..64.
     """
     known = dict(ToolsNode(tools).tools)
-    if not known or max_rounds < 1:
+    if not known or not 1 <= max_rounds <= MOST_ROUNDS:
         raise DeclarationError(
-            "a tool chain needs something to do",
-            expected="at least one tool and one round",
+            "a tool chain needs something to do, and an end",
+            expected=f"at least one tool, and 1 to {MOST_ROUNDS} rounds",
             found=f"{len(known)} tools and {max_rounds} rounds",
         )
 

@@ -150,6 +150,15 @@ async def test_a_model_that_never_stops_is_an_error(text: str, streamed: bool) -
     assert caught.value.code == "TOOL_ROUNDS_EXCEEDED"
 
 
+@pytest.mark.parametrize("text", ["", "And on. "])
+async def test_the_most_rounds_there_may_be(text: str) -> None:
+    replies = [ScriptedReply.calling(FOUR, text=text)] * 64
+    chain = default_tool_chain(ScriptedChatModel(*replies, "End."), [calculator], max_rounds=64)
+    answer = await answers(chain, given(), streamed=True)
+    assert len(answer.extra["tool_calls"]) == 64
+    assert answer.content.endswith("End.")
+
+
 async def test_usage_is_that_of_all_rounds_and_options_reach_every_one() -> None:
     usage = TokenUsage(prompt_tokens=10, completion_tokens=5, total_tokens=15)
     call = ScriptedReply.calling(FOUR)
@@ -267,7 +276,7 @@ def test_streamed_and_whole_answers_are_the_same(passes: list[Any], final: str) 
 
 
 def test_a_chain_without_tools_or_rounds_is_refused() -> None:
-    for tools, rounds in (([], 1), ([calculator], 0), ([calculator, calculator], 1)):
+    for tools, rounds in (([], 1), ([calculator], 0), ([calculator], 65), ([calculator] * 2, 1)):
         with pytest.raises(DeclarationError):
             default_tool_chain(ScriptedChatModel(), tools, max_rounds=rounds)
 
