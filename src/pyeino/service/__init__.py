@@ -25,6 +25,7 @@ from pyeino.service._sessions import (
     SessionRecord,
     Sessions,
 )
+from pyeino.service._tools import default_tool_chain
 
 __all__ = [
     "CallContext",
@@ -55,6 +56,7 @@ __all__ = [
     "ToolInput",
     "build_messages",
     "default_chat_chain",
+    "default_tool_chain",
     "generate_message_id",
     "mark_context",
     "select_chain",

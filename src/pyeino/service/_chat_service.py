@@ -191,6 +191,7 @@ class ChatService:
             token_usage=outcome.token_usage,
             metadata=outcome.metadata,
             process_time=outcome.process_time,
+            tool_calls=outcome.tool_calls,
         )
 
     async def _chunks(
@@ -221,4 +222,5 @@ class ChatService:
             token_usage=outcome.token_usage,
             metadata=outcome.metadata,
             process_time=outcome.process_time,
+            tool_calls=outcome.tool_calls,
         )

@@ -26,6 +26,7 @@ from pyeino.service._report import (
 )
 from pyeino.service._runs import Run, StopReason, stopped_error
 from pyeino.service._selection import ChainFacts, Selection, Selector, names_documents
+from pyeino.service._transcript import to_messages
 from pyeino.service._turn import Turn
 from pyeino.service._validation import DEFAULT_MODEL, AnyRequest, check_request
 from pyeino.stores import MessageRepository, MessageStatus, SessionRepository
@@ -241,6 +242,8 @@ class Execution:
         metadata["finish_reason"] = reason
         if answer.applied:
             metadata["applied"] = answer.applied
+        if answer.made_calls:
+            metadata["tool_calls"] = answer.made_calls
         return Outcome(
             status=status,
             message_id=self.message_id,
@@ -249,6 +252,7 @@ class Execution:
             token_usage=answer.token_usage,
             metadata=metadata,
             process_time=process_time,
+            tool_calls=answer.tool_calls if status is MessageStatus.COMPLETED else (),
             error=error,
         )
 
@@ -277,4 +281,4 @@ def _error_of_cancel(run: Run[Outcome], cancel: asyncio.CancelledError) -> AppEr
 def _messages_of(request: AnyRequest) -> tuple[Message, ...]:
     if isinstance(request, ChatRequest):
         return (Message.user(request.message),)
-    return tuple(Message(role=Role(one.role), content=one.content) for one in request.messages)
+    return to_messages(request.messages)

@@ -12,11 +12,12 @@ from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
-from pyeino.service import ChatInput, ChatService, ServiceLimits, default_chat_chain
+from pyeino.service import ChatInput, ChatService, ServiceLimits, ToolInput, default_chat_chain
 from pyeino.stores import Cache, RateLimitStore
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._models import open_model
 from pyeino.wiring._shared import cached_model, open_shared
+from pyeino.wiring._tools import build_tool_chain
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -48,9 +49,9 @@ async def build(
 ) -> AsyncGenerator[Application]:
     """The application that `settings` describe, open for as long as the `async with`.
 
-    `chat_chain` answers instead of the default chain; then no model is loaded. A `logger` that is
-    given is not closed. Raises AppError when the database or the model cannot be opened; what was
-    opened before is closed again.
+    `chat_chain` answers instead of the default chain; then no model is loaded, and there is no
+    tool chain. A `logger` that is given is not closed. Raises AppError when the database or the
+    model cannot be opened; what was opened before is closed again.
     """
     async with AsyncExitStack() as stack:
         log = logger
@@ -69,9 +70,10 @@ async def build(
             chain: Runnable[ChatInput, Message] = default_chat_chain(
                 answering, system_prompt=settings.llm.system_prompt
             )
+            tools: Runnable[ToolInput, Message] | None = build_tool_chain(settings, answering)
             models = (model.info,)
         else:
-            chain = chat_chain
+            chain, tools = chat_chain, None
             name = getattr(chat_chain, "name", "") or "chain"
             models = (ModelInfo(id=name, provider="chain", description="a chain of your own"),)
         scope = database.scope()
@@ -79,7 +81,7 @@ async def build(
             ChatService(
                 chain,
                 None,
-                None,
+                tools,
                 scope.sessions,
                 scope.messages,
                 log,
