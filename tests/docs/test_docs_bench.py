@@ -8,6 +8,7 @@ from docs_kit import ROOT, run
 
 QUICK = {
     "compose": ["--quick"],
+    "pooling": ["--quick"],
     "openai_client": ["--rounds", "1", "--calls", "5", "--chunks", "20"],
 }
 

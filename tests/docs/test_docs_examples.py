@@ -20,6 +20,13 @@ PROGRAMS = {
         "flowchart",
     ],
     "hello_chain.py": [],
+    "tool_chain.py": [
+        "Hm. \n\nIt rains in Oslo, at 54.5 °F.",
+        'calculator({"expression":"1 / 0"}) -> ',
+        "[INVALID_EXPRESSION]",
+        'calculator({"expression":"12.5 * 9 / 5 + 32"}) -> 54.5',
+        "tool_loop",
+    ],
     "streaming_transform.py": ["1. Rivers flow downhill.\n2. They carry sand.\n", "whole: 3 lines"],
     "templates.py": [
         "needs: language, question, user",

@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 from service_kit import Served, Start
@@ -257,3 +258,76 @@ def _socket_inodes(pid: int) -> set[str]:
         if target.startswith("socket:["):
             found.add(target[8:-1])
     return found
+
+
+# --- tools ----------------------------------------------------------------------------------------
+
+CITY_TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "keep_city",
+        "description": "Keep a city and its size.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "maxLength": 20},
+                "size": {"enum": ["small", "large"]},
+            },
+            "required": ["name", "size"],
+            "additionalProperties": False,
+        },
+    },
+}
+FORCED: Any = {"type": "function", "function": {"name": "keep_city"}}
+
+
+def check_city(arguments: str) -> None:
+    found = json.loads(arguments)
+    assert set(found) == {"name", "size"}
+    assert len(found["name"]) <= 20
+    assert found["size"] in ("small", "large")
+
+
+def test_a_forced_tool_gets_arguments_of_its_schema(client: openai.OpenAI) -> None:
+    asked = ask("Oslo is large.", tools=[CITY_TOOL], tool_choice=FORCED, max_tokens=100)
+    answer = client.chat.completions.create(**asked)
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert call.type == "function"
+    check_city(call.function.arguments)
+    talk = [
+        *asked["messages"],
+        choice.message,
+        {"role": "tool", "tool_call_id": call.id, "content": "kept"},
+    ]
+    again = client.chat.completions.create(model="default", messages=talk, max_tokens=8)
+    assert again.choices[0].message.content
+
+
+def test_a_forced_tool_is_streamed(client: openai.OpenAI) -> None:
+    asked = ask("Oslo is large.", tools=[CITY_TOOL], tool_choice=FORCED, max_tokens=100)
+    with client.chat.completions.stream(**asked) as stream:
+        whole = stream.get_final_completion()
+    assert whole.choices[0].finish_reason == "tool_calls"
+    assert whole.choices[0].message.tool_calls is not None
+    check_city(whole.choices[0].message.tool_calls[0].function.arguments)
+
+
+def test_the_tools_chain_is_there_by_default(served: Served) -> None:
+    with httpx2.Client(base_url=served.url, timeout=120, verify=False) as http:
+        body = {
+            "user_id": "ann",
+            "message": "What is 17 * 23?",
+            "options": {"tools": ["calculator"], "max_tokens": 40},
+        }
+        metadata = http.post("/api/v1/chat", json=body).json()["metadata"]
+        assert metadata["chain"] == "tools"
+        assert metadata["chain_reason"] == "options.tools asks for tools"
+        (call,) = metadata["tool_calls"]
+        assert call["name"] == "calculator"
+        assert set(json.loads(call["arguments"])) == {"expression"}
+        body["options"] = {"tools": ["sun"]}
+        refused = http.post("/api/v1/chat", json=body).json()
+        assert refused["error"]["metadata"]["available"] == ["calculator", "clock"]

@@ -17,7 +17,8 @@ class ModelOptions(Options, frozen=True, kw_only=True, omit_defaults=True):
 
     `temperature` is 0..2, `top_p` 0..1, `max_tokens` ≥ 1 (cut to what the context leaves);
     `stop` ends the answer before any of its strings; `tools` are those the model may call, under
-    `tool_choice` (`allowed_tools` narrows it to these names); `response_format` is a JSON Schema
+    `tool_choice` (`allowed_tools` narrows it to these names), one at a time when
+    `parallel_tool_calls` is False; `response_format` is a JSON Schema
     that the answer has to follow; `extra` goes to the provider untouched.
     Raises ValidationError INVALID_OPTION for a number out of its range.
     """
@@ -31,6 +32,7 @@ class ModelOptions(Options, frozen=True, kw_only=True, omit_defaults=True):
     tools: tuple[ToolInfo, ...] | None = None
     tool_choice: ToolChoice | None = None
     allowed_tools: tuple[str, ...] | None = None
+    parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 

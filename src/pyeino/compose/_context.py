@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pyeino.callbacks import Handler
-from pyeino.compose._runnable import ComponentOptions, NodeCallbacks
+from pyeino.compose._runnable import ComponentOptions, NodeCallbacks, RunOptions
 
 
 class RunContext:
@@ -66,3 +67,13 @@ class RunContext:
             if entry.path is None or entry.path == (*self.path, name):
                 found = entry.options.over(found)
         return found
+
+    def options_of(self, name: str) -> RunOptions:
+        """The options of this run for a Runnable that is the node `name`: what goes to everybody,
+        and what is for this node, which inside it goes to everybody.
+        """
+        place = (*self.path, name)
+        components = tuple(
+            replace(entry, path=None) for entry in self.components if entry.path in (None, place)
+        )
+        return RunOptions(callbacks=self.handlers, components=components)

@@ -18,10 +18,10 @@ from pyeino.streams import Stream
 
 @runtime_checkable
 class _FourShapes(Protocol):
-    def invoke(self, input: Any, /) -> Any: ...
-    def stream(self, input: Any, /) -> Any: ...
-    def collect(self, stream: Any, /) -> Any: ...
-    def transform(self, stream: Any, /) -> Any: ...
+    def invoke(self, input: Any, /, *, options: Any) -> Any: ...
+    def stream(self, input: Any, /, *, options: Any) -> Any: ...
+    def collect(self, stream: Any, /, *, options: Any) -> Any: ...
+    def transform(self, stream: Any, /, *, options: Any) -> Any: ...
 
 
 def make_node(name: str, node: Any, *, blocking: bool = False) -> NodeSpec:
@@ -90,10 +90,10 @@ def _nested(name: str, graph: Nested) -> NodeSpec:
 
 def _foreign_runnable(name: str, runnable: Any) -> NodeSpec:
     async def invoke(item: Any, context: RunContext) -> Any:
-        return await runnable.invoke(item)
+        return await runnable.invoke(item, options=context.options_of(name))
 
     def transform(source: Stream[Any], context: RunContext) -> Stream[Any]:
-        output: Stream[Any] = runnable.transform(source)
+        output: Stream[Any] = runnable.transform(source, options=context.options_of(name))
         return output
 
     return spec_of(

@@ -22,7 +22,7 @@ from pyeino.schema._parts import (
 )
 from pyeino.schema._process import process_messages
 from pyeino.schema._tool_call import FunctionCall, ToolCall
-from pyeino.schema._tool_info import DataType, ParameterInfo, ToolChoice, ToolInfo
+from pyeino.schema._tool_info import DataType, ParameterInfo, ToolChoice, ToolExample, ToolInfo
 from pyeino.schema._tool_result import ToolResult
 from pyeino.schema._usage import (
     CompletionTokenDetails,
@@ -61,6 +61,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolChoice",
+    "ToolExample",
     "ToolInfo",
     "ToolResult",
     "ToolSearchResultPart",

@@ -41,17 +41,27 @@ class ParameterInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     properties: dict[str, ParameterInfo] | None = None
 
 
+class ToolExample(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks, and the arguments (a JSON object) with which the tool helps them."""
+
+    text: str
+    arguments: dict[str, Any]
+
+
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a model is told about a tool.
 
     The input is described by `parameters` or by `json_schema`, never by both (DeclarationError);
     neither of them means a tool without input. An empty `parameters` is an object without members.
+    `examples` help small models, which write better arguments after having seen some; models that
+    are told of tools by a protocol without a place for examples are not shown them.
     """
 
     name: str
     description: str = ""
     parameters: dict[str, ParameterInfo] | None = None
     json_schema: dict[str, Any] | None = None
+    examples: tuple[ToolExample, ...] = ()
     extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:

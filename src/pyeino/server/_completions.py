@@ -35,6 +35,8 @@ from pyeino.wire import (
     ModelCard,
     ModelFacts,
     ModelList,
+    calls_from,
+    calls_to,
     encode_event,
     field_error,
     finish_reason_of,
@@ -42,12 +44,20 @@ from pyeino.wire import (
     refuse_unsupported,
     schema_of,
     text_of,
+    tool_choice,
+    tool_infos,
 )
 
 DEFAULT_MODEL = "default"
 SESSION_HEADER = b"x-session-id"
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -127,7 +137,14 @@ def prepare_turn(
                 f"{field}.role",
                 f"{field}.role: expected one of {', '.join(_ROLES)}, found {message.role[:40]!r}",
             )
-        messages.append(ChatMessage(role=role, content=text_of(message, field=field)))
+        messages.append(
+            ChatMessage(
+                role=role,
+                content=text_of(message, field=field),
+                tool_calls=calls_from(message.tool_calls),
+                tool_call_id=message.tool_call_id or "",
+            )
+        )
     metadata = dict(request.metadata or {})
     session_id = metadata.pop("session_id", session_id)
     options = ChatOptions(
@@ -137,7 +154,13 @@ def prepare_turn(
         history=_history_of(metadata.pop("history", None)),
         metadata=metadata or None,
     )
+    tools = tool_infos(request.tools)
+    choice, allowed = tool_choice(request.tool_choice, tools)
     model_options = ModelOptions(
+        tools=tools,
+        tool_choice=choice,
+        allowed_tools=allowed,
+        parallel_tool_calls=request.parallel_tool_calls,
         top_p=request.top_p,
         stop=request.stops,
         seed=request.seed,
@@ -169,13 +192,17 @@ def completion_from(response: ChatResponse, *, model: str, stored: bool = True) 
     """The completion that says what `response` says; one that is `stored` names its session."""
     metadata = response.metadata or {}
     usage = response.token_usage
+    calls = calls_to(response.tool_calls)
     return ChatCompletion(
         id=completion_id(response.message_id),
         created=int(time.time()),
         model=str(metadata.get("model") or model),
         choices=(
             Choice(
-                message=AnswerMessage(content=response.content),
+                message=AnswerMessage(
+                    content=response.content or None if calls else response.content,
+                    tool_calls=calls or msgspec.UNSET,
+                ),
                 finish_reason=finish_reason_of(metadata.get("finish_reason")),
             ),
         ),
@@ -217,7 +244,7 @@ class CompletionFormat:
         body = opening + (frames.delta(item.delta) if item.delta else b"")
         if item.finish_reason is None:
             return body
-        body += frames.finish(item.finish_reason)
+        body += frames.tool_calls(item.tool_calls) + frames.finish(item.finish_reason)
         usage = item.token_usage
         if usage is None:
             return body

@@ -36,6 +36,7 @@ from pyeino.service._sessions import (
     Sessions,
 )
 from pyeino.service._stream_processors import create_batch_processor, create_streaming_processor
+from pyeino.service._tools import default_tool_chain
 
 __all__ = [
     "UNKNOWN_ANSWER",
@@ -76,6 +77,7 @@ __all__ = [
     "create_streaming_processor",
     "default_chat_chain",
     "default_rag_chain",
+    "default_tool_chain",
     "generate_message_id",
     "mark_context",
     "retriever_probe",

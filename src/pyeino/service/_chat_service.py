@@ -196,6 +196,7 @@ class ChatService:
             token_usage=outcome.token_usage,
             metadata=outcome.metadata,
             process_time=outcome.process_time,
+            tool_calls=outcome.tool_calls,
         )
 
     async def _chunks(
@@ -226,4 +227,5 @@ class ChatService:
             token_usage=outcome.token_usage,
             metadata=outcome.metadata,
             process_time=outcome.process_time,
+            tool_calls=outcome.tool_calls,
         )

@@ -35,6 +35,7 @@ from pyeino.service._selection import (
     Selector,
     names_documents,
 )
+from pyeino.service._transcript import to_messages
 from pyeino.service._turn import Turn
 from pyeino.service._validation import DEFAULT_MODEL, AnyRequest, check_request
 from pyeino.stores import MessageRepository, MessageStatus, SessionRepository
@@ -212,6 +213,9 @@ class Execution:
         """Rule 4 of the selection, looked up only when it can decide."""
         probe, request, options = self._parts.index_probe, self._request, self._options
         explicit = options.chain != AUTO or options.tools or names_documents(request.context)
+        callers = self._call.model_options
+        if callers is not None and callers.tools:
+            return False  # the caller brings tools of its own: the model has to see the question
         if probe is None or explicit or RAG not in self._parts.chains:
             return False
         given = _messages_of(request)
@@ -283,6 +287,8 @@ class Execution:
             metadata["citations"] = answer.citations
         if answer.degraded:
             metadata["degraded"] = list(answer.degraded)
+        if answer.made_calls:
+            metadata["tool_calls"] = answer.made_calls
         return Outcome(
             status=status,
             message_id=self.message_id,
@@ -291,6 +297,7 @@ class Execution:
             token_usage=answer.token_usage,
             metadata=metadata,
             process_time=process_time,
+            tool_calls=answer.tool_calls if status is MessageStatus.COMPLETED else (),
             error=error,
         )
 
@@ -324,4 +331,4 @@ def _question_of(messages: tuple[Message, ...]) -> str:
 def _messages_of(request: AnyRequest) -> tuple[Message, ...]:
     if isinstance(request, ChatRequest):
         return (Message.user(request.message),)
-    return tuple(Message(role=Role(one.role), content=one.content) for one in request.messages)
+    return to_messages(request.messages)

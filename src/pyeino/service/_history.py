@@ -12,6 +12,7 @@ from pyeino.schema import Message, Role
 from pyeino.service._finally import finish_anyway
 from pyeino.service._ids import generate_message_id
 from pyeino.service._outcome import Outcome
+from pyeino.service._transcript import from_row, to_metadata, without_orphans
 from pyeino.stores import (
     MessageRepository,
     MessageStatus,
@@ -99,7 +100,7 @@ class TurnRecord:
                 id=generate_message_id(),
                 role=str(one.role),
                 content=one.content,
-                metadata=metadata if index == last else {},
+                metadata={**(metadata if index == last else {}), **to_metadata(one)},
             )
             for index, one in enumerate(messages)
         ]
@@ -176,10 +177,15 @@ def _title_of(messages: Sequence[Message]) -> str:
 
 def _from_first_question(rows: Sequence[StoredMessage]) -> tuple[Message, ...]:
     """The rows as messages, without an answer whose question the limit has cut off."""
-    messages = [
-        Message(role=Role(row.role), content=row.content)
+    found = [
+        from_row(row.role, row.content, row.metadata)
         for row in rows
-        if row.content and row.status is not MessageStatus.FAILED
+        if row.status is not MessageStatus.FAILED
+    ]
+    messages = [
+        one
+        for one in without_orphans(found)
+        if one.content or one.tool_calls or one.role is Role.TOOL
     ]
     start = next((i for i, one in enumerate(messages) if one.role is not Role.ASSISTANT), None)
     return () if start is None else tuple(messages[start:])

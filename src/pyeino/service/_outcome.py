@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from pyeino.errors import AppError, ExternalError, InternalError
-from pyeino.schema import Message
+from pyeino.schema import Message, Role, ToolCall
 from pyeino.schema import TokenUsage as ModelUsage
 from pyeino.service._records import TokenUsage
 from pyeino.stores import MessageStatus
@@ -24,11 +26,14 @@ class Answer:
     applied: dict[str, Any] | None = None
     citations: list[Any] | None = None
     degraded: list[str] = field(default_factory=list[str])
+    made_calls: list[Any] = field(default_factory=list[Any])
+    asked_calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
     def add(self, message: Message) -> None:
         """Take in a whole message or a chunk of one."""
         if message.content:
             self.parts.append(message.content)
+        self.asked_calls.extend(message.tool_calls)
         meta = message.response_meta
         if meta is not None:
             self.finish_reason = meta.finish_reason or self.finish_reason
@@ -40,6 +45,10 @@ class Answer:
             if isinstance(applied, dict):
                 self.applied = applied
             self._add_sources(message.extra)
+            made: Any = message.extra.get("tool_calls")
+            items = made  # a second name: type checkers do not agree on the first one's items
+            if isinstance(made, list):
+                self.made_calls.extend(items)
 
     def _add_sources(self, extra: dict[str, Any]) -> None:
         citations, degraded = extra.get("citations"), extra.get("degraded")
@@ -52,6 +61,16 @@ class Answer:
     def content(self) -> str:
         """The text so far."""
         return "".join(self.parts)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that the model asks its caller to make, put together from their chunks."""
+        chunks = [
+            Message(role=Role.ASSISTANT, content="", tool_calls=(call,))
+            for call in self.asked_calls
+        ]
+        calls = Message.__concat__(chunks).tool_calls if chunks else ()
+        return tuple(replace(call, index=None) for call in calls)
 
     @property
     def token_usage(self) -> TokenUsage | None:
@@ -75,6 +94,7 @@ class Outcome:
     token_usage: TokenUsage | None = None
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     process_time: float = 0.0
+    tool_calls: tuple[ToolCall, ...] = ()
     error: AppError | None = None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyeino.components import ModelOptions
+from pyeino.schema import ToolCall
 
 
 class ChatOptions(
@@ -53,11 +54,19 @@ class ChatRequest(
     options: ChatOptions | None = None
 
 
-class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One message of a conversation; `role` is system, user or assistant."""
+class ChatMessage(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """One message of a conversation; `role` is system, user, assistant or tool.
+
+    An assistant's `tool_calls` are followed by one message with the role tool for each of them,
+    whose `tool_call_id` says which call it answers.
+    """
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 class MultiTurnChatRequest(
@@ -85,7 +94,9 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `metadata` holds session_id, chain, chain_reason, model, finish_reason; `applied` when a
     limit cut something, `degraded` when a part did not work, `citations` when documents were
-    looked up: {id, source, title, score, text} for each passage that the model was shown.
+    looked up ({id, source, title, score, text} for each passage that the model was shown),
+    `tool_calls` the calls that the tools chain has made. `tool_calls` beside it are those that
+    the model asks its caller to make.
     """
 
     message_id: str
@@ -93,13 +104,14 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     process_time: float
     token_usage: TokenUsage | None = None
     metadata: dict[str, Any] | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of an answer. `seq` counts from 0 without a gap.
 
-    Only the last chunk has `finish_reason`, `token_usage`, `metadata` and `process_time`
-    (seconds); its `delta` may be empty.
+    Only the last chunk has `finish_reason`, `token_usage`, `metadata`, `process_time` (seconds)
+    and `tool_calls`, if there are any; its `delta` may be empty.
     """
 
     message_id: str
@@ -109,6 +121,7 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token_usage: TokenUsage | None = None
     metadata: dict[str, Any] | None = None
     process_time: float | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

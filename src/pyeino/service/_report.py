@@ -64,6 +64,10 @@ class Report:
             fields["reason"] = outcome.metadata.get("chain_reason", "")
             fields["finish_reason"] = outcome.finish_reason
             fields["completion_tokens"] = usage.completion_tokens if usage else 0
+            if called := outcome.metadata.get("tool_calls"):
+                fields["tools"] = [
+                    call["name"][:64] for call in called
+                ]  # never what they were given
             completed = outcome.status is MessageStatus.COMPLETED
             logger.info("Chat completed" if completed else "Chat cancelled", **fields)
             return

@@ -16,9 +16,10 @@ from pyeino.service._records import (
     ChatRequest,
     MultiTurnChatRequest,
 )
+from pyeino.service._transcript import check_transcript
 
 DEFAULT_MODEL: Final = "default"
-ROLES: Final = ("system", "user", "assistant")
+ROLES: Final = ("system", "user", "assistant", "tool")
 _ID_LENGTH = 128
 _STOPS = 16
 
@@ -73,14 +74,20 @@ def _check_messages(request: MultiTurnChatRequest, limits: ServiceLimits) -> Non
         field = f"messages[{index}]"
         if message.role not in ROLES:
             raise invalid(f"{field}.role", f"one of {', '.join(ROLES)}", repr(message.role[:32]))
-        may_be_empty = message.role == "assistant"
+        may_be_empty = message.role in ("assistant", "tool")
         total += check_text(
             f"{field}.content", message.content, limits.message_bytes, may_be_empty=may_be_empty
         )
+        for number, made in enumerate(message.tool_calls):
+            arguments = f"{field}.tool_calls[{number}].function.arguments"
+            total += check_text(
+                arguments, made.function.arguments, limits.message_bytes, may_be_empty=True
+            )
     if total > limits.message_bytes:
         raise invalid(
             "messages", f"at most {limits.message_bytes} bytes of text in all", f"{total} bytes"
         )
+    check_transcript(request.messages)
     if not any(message.role == "user" for message in request.messages):
         raise invalid("messages", "at least one message with the role user", "none")
 
@@ -113,6 +120,12 @@ def _check_model(model: str | None, models: Sequence[ModelInfo]) -> None:
 
 
 def _check_model_options(options: ModelOptions, limits: ServiceLimits) -> None:
+    tools = options.tools or ()
+    if len(tools) > limits.tools:
+        raise invalid("tools", f"at most {limits.tools} tools", f"{len(tools)}")
+    for index, info in enumerate(tools):
+        described = {"description": info.description, "parameters": info.input_schema()}
+        check_json(f"tools[{index}]", described, limits.context_bytes)
     # The record has checked its own numbers; what is left are the bounds of this service.
     _check_range("max_tokens", options.max_tokens, 1, limits.max_tokens)
     stops = options.stop or ()

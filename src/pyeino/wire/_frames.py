@@ -7,8 +7,11 @@ whole record gives.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from pyeino.schema import ToolCall
 from pyeino.wire._openai_response import (
     ChatCompletionChunk,
     ChunkChoice,
@@ -16,6 +19,7 @@ from pyeino.wire._openai_response import (
     Delta,
     finish_reason_of,
 )
+from pyeino.wire._openai_tools import call_chunks
 from pyeino.wire._sse import encode_event
 
 DONE_FRAME = b"data: [DONE]\n\n"
@@ -64,6 +68,12 @@ class CompletionFrames:
     def delta(self, text: str) -> bytes:
         """A chunk of text."""
         return b"".join((self._prefix, _encode(text), self._suffix))
+
+    def tool_calls(self, calls: Sequence[ToolCall]) -> bytes:
+        """A chunk with the calls that the caller is asked to make; b"" when there are none."""
+        if not calls:
+            return b""
+        return self._frame(ChunkChoice(delta=Delta(tool_calls=call_chunks(calls))))
 
     def finish(self, reason: str | None) -> bytes:
         """The chunk that says why the answer ended."""

@@ -2,7 +2,7 @@
 
 Rule. A field that only hints (who asks, where to cache, how much to think) is ignored, and so is
 a field nobody knows. A field that would make the answer another one than the caller will get
-(more choices, tools, log probabilities, audio, penalties) is refused with its name, unless its
+(more choices, log probabilities, audio, penalties) is refused with its name, unless its
 value is the one that asks for nothing.
 """
 
@@ -14,12 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from pyeino.wire._decode import field_error
+from pyeino.wire._openai_tools import MAX_TOOLS, RequestedCall, ToolChoiceSpec, ToolSpec
 
 MAX_MESSAGES = 1_000
 MAX_STOPS = 16
 
 IGNORED_FIELDS = (
-    "parallel_tool_calls",
     "prompt_cache_key",
     "prompt_cache_retention",
     "reasoning_effort",
@@ -32,8 +32,6 @@ IGNORED_FIELDS = (
 
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (None, 1),
-    "tools": (None, []),
-    "tool_choice": (None, "none", "auto"),
     "functions": (None, []),
     "function_call": (None, "none", "auto"),
     "logprobs": (None, False),
@@ -66,7 +64,7 @@ class CompletionMessage(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     content: str | list[ContentPart] | None = None
     name: str | None = None
-    tool_calls: Any = None
+    tool_calls: tuple[RequestedCall, ...] | None = None
     tool_call_id: str | None = None
 
 
@@ -113,8 +111,9 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
     response_format: ResponseFormat | None = None
     n: Any = None
-    tools: Any = None
-    tool_choice: Any = None
+    tools: Annotated[tuple[ToolSpec, ...], Meta(max_length=MAX_TOOLS)] | None = None
+    tool_choice: str | ToolChoiceSpec | None = None
+    parallel_tool_calls: bool | None = None
     functions: Any = None
     function_call: Any = None
     logprobs: Any = None
@@ -164,15 +163,11 @@ def refuse_unsupported(request: ChatCompletionRequest) -> None:
 def text_of(message: CompletionMessage, *, field: str) -> str:
     """The text of one message: its string, or its text parts joined.
 
-    `field` is how an error names the message, as in `messages[0]`. Other parts, tool calls and
-    messages without any content are refused.
+    `field` is how an error names the message, as in `messages[0]`. Other parts are refused, and
+    messages without any content unless they call tools.
     """
-    if message.tool_calls:
-        raise field_error(
-            f"{field}.tool_calls",
-            f"{field}.tool_calls is not supported here; leave it out",
-            code="UNSUPPORTED_FIELD",
-        )
+    if message.content is None and message.tool_calls:
+        return ""
     if message.content is None:
         raise field_error(f"{field}.content", f"{field}.content: a text is needed")
     if isinstance(message.content, str):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pyeino.wire._openai_tools import ChunkCall, RequestedCall
+
 
 class CachedTokens(msgspec.Struct, frozen=True, kw_only=True):
     """Breakdown of the prompt's tokens."""
@@ -28,11 +30,12 @@ class CompletionUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The assistant's message."""
+    """The assistant's message; without text when all it does is call tools."""
 
-    content: str
+    content: str | None
     role: str = "assistant"
     refusal: str | None = None
+    tool_calls: tuple[RequestedCall, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     role: str | None = None
     content: str | None = None
+    tool_calls: tuple[ChunkCall, ...] = ()
 
 
 class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,9 +50,9 @@ async def build(
 ) -> AsyncGenerator[Application]:
     """The application that `settings` describe, open for as long as the `async with`.
 
-    `chat_chain` answers instead of the default chain; then no model is loaded. A `logger` that is
-    given is not closed. Raises AppError when the database or the model cannot be opened; what was
-    opened before is closed again.
+    `chat_chain` answers instead of the default chain; then no model is loaded, and there is no
+    tool chain. A `logger` that is given is not closed. Raises AppError when the database or the
+    model cannot be opened; what was opened before is closed again.
     """
     async with AsyncExitStack() as stack:
         log = logger
@@ -74,7 +74,7 @@ async def build(
             ChatService(
                 chains.chat,
                 chains.rag,
-                None,
+                chains.tools,
                 scope.sessions,
                 scope.messages,
                 log,

@@ -9,11 +9,12 @@ from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
 from pyeino.monitoring import Metrics, StructuredLogger
 from pyeino.schema import Message
-from pyeino.service import ChatInput, RAGInput, default_chat_chain, default_rag_chain
+from pyeino.service import ChatInput, RAGInput, ToolInput, default_chat_chain, default_rag_chain
 from pyeino.stores import Cache, PassageStore
 from pyeino.wiring._models import open_model
 from pyeino.wiring._retrieval import Retrieval, open_retrieval
 from pyeino.wiring._shared import cached_model
+from pyeino.wiring._tools import build_tool_chain
 from pyeino.wiring._tree import Settings
 
 
@@ -24,6 +25,7 @@ class Chains:
     chat: Runnable[ChatInput, Message]
     model: ModelInfo
     rag: Runnable[RAGInput, Message] | None = None
+    tools: Runnable[ToolInput, Message] | None = None
     retrieval: Retrieval | None = None
 
 
@@ -36,7 +38,7 @@ async def default_chains(
     log: StructuredLogger,
     metrics: Metrics,
 ) -> Chains:
-    """The plain chain over the model of the settings, and the retrieval chain where it is on."""
+    """Plain chat and tools over the model of the settings, and retrieval where it is on."""
     opened = await open_model(settings, stack, metrics=metrics)
     model = cached_model(opened, settings, cache=cache, metrics=metrics, log=log)
     found = await open_retrieval(settings, stack, store=store, logger=log, metrics=metrics)
@@ -46,7 +48,9 @@ async def default_chains(
         else default_rag_chain(model, found.retriever, settings=found.chain_settings)
     )
     plain = default_chat_chain(model, system_prompt=settings.llm.system_prompt)
-    return Chains(chat=plain, model=opened.info, rag=rag, retrieval=found)
+    searched = found.retriever if found is not None and found.filled else None
+    tools = build_tool_chain(settings, model, retriever=searched)
+    return Chains(chat=plain, model=opened.info, rag=rag, tools=tools, retrieval=found)
 
 
 def own_chain(chain: Runnable[ChatInput, Message] | None) -> Chains | None:

@@ -39,13 +39,17 @@ _PROVIDER_KEY = "rag.embedding.provider"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """What looks things up, what fills the index, and what decides whether to look."""
+    """What looks things up, what fills the index, and what decides whether to look.
+
+    `filled` says whether the index had passages when it was opened.
+    """
 
     retriever: HybridRetriever
     ingestor: Ingestor
     probe: IndexProbe
     chain_settings: RAGSettings
     index: str
+    filled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,8 @@ async def open_retrieval(
         count_tokens=opened.count_tokens,
         system_prompt=settings.llm.system_prompt,
     )
-    if await store.count(index=index):
+    filled = await store.count(index=index) > 0
+    if filled:
         await vectors.of("warm up")
     return Retrieval(
         retriever=retriever,
@@ -114,6 +119,7 @@ async def open_retrieval(
         probe=retriever_probe(retriever, settings=chain_settings),
         chain_settings=chain_settings,
         index=index,
+        filled=filled,
     )
 
 

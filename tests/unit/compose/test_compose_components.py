@@ -307,3 +307,49 @@ async def test_handlers_are_shown_what_each_kind_was_called_with_and_its_options
     rendered = Chain(dict[str, Any]).then(prompt, name="part").compile()
     await rendered.invoke({"x": "y"}, options=RunOptions(callbacks=(Keeper(),)))
     assert shown.pop() == PromptCall(variables={"x": "y"})
+
+
+# --- foreign runnables ----------------------------------------------------------------------------
+
+
+class Spy:
+    """A Runnable of somebody else's, which keeps the options it is called with."""
+
+    def __init__(self) -> None:
+        self.seen: list[RunOptions | None] = []
+
+    async def invoke(self, input: str, *, options: RunOptions | None = None) -> str:
+        self.seen.append(options)
+        return input
+
+    def stream(self, input: str, *, options: RunOptions | None = None) -> Stream[str]:
+        return self.transform(Stream.of([input]), options=options)
+
+    async def collect(self, stream: Stream[str], *, options: RunOptions | None = None) -> str:
+        return await self.invoke(await stream.concat(), options=options)
+
+    def transform(self, stream: Stream[str], *, options: RunOptions | None = None) -> Stream[str]:
+        self.seen.append(options)
+        return stream
+
+
+async def test_a_foreign_runnable_gets_the_options_of_its_place() -> None:
+    spy = Spy()
+    inner = Chain(str).then(spy, name="spy").compile(name="inner")
+    chain = Chain(str).then(inner, name="inner").compile()
+    everywhere, here, elsewhere = (ModelOptions(seed=seed) for seed in range(3))
+    options = RunOptions(
+        components=(
+            ComponentOptions(options=everywhere),
+            ComponentOptions(options=here, path=("inner", "spy")),
+            ComponentOptions(options=elsewhere, path=("inner",)),
+        )
+    )
+    assert await chain.invoke("x", options=options) == "x"
+    assert await chain.stream("x", options=options).concat() == "x"
+    for seen in spy.seen:
+        assert seen is not None
+        assert [(one.options.seed, one.path) for one in seen.components] == [
+            (0, None),
+            (1, None),
+        ]

@@ -45,7 +45,7 @@ async def test_doing_it_again_changes_nothing(store: SqlPassageStore, folder: Pa
     assert first.added == ["notes/a.md", "notes/deep/b.txt"]
     assert first.skipped == ["notes/image.png"]
     assert (first.passages, first.embedded) == (3, 3)
-    assert embedder.texts[1] == "Alpha > Part\nSecond."
+    assert "Alpha > Part\nSecond." in embedder.texts
     assert (seen[-1].done, seen[-1].total) == (3, 3)
     before = await store.search_keywords("first second plain", index="default", limit=9)
 

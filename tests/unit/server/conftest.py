@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,13 @@ from pyeino.components import ModelInfo
 from pyeino.integrations.memory import MemoryDatabase
 from pyeino.monitoring import Metrics
 from pyeino.server import Probe, ServerOptions, StopSignal, create_app, run_server
-from pyeino.service import ChatChunk, ChatResponse, ChatService, default_chat_chain
+from pyeino.service import (
+    ChatChunk,
+    ChatResponse,
+    ChatService,
+    default_chat_chain,
+    default_tool_chain,
+)
 from pyeino.streams import Stream
 from pyeino.testing import ScriptedChatModel, ScriptedReply
 
@@ -297,3 +303,29 @@ def serve_fake() -> Serve:
 def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
     """Wait until a condition holds."""
     return until
+
+
+@pytest.fixture
+def serve_replies() -> Callable[..., Any]:
+    """`async with serve_replies(*replies, tools=[...]) as running:` with a tool chain."""
+    return serving_replies
+
+
+@asynccontextmanager
+async def serving_replies(*replies: Any, tools: Sequence[Any] = ()) -> AsyncIterator[Running]:
+    """The real service over a model that gives `replies` in turn, with a chain over `tools`."""
+    model, scope = ScriptedChatModel(*replies), MemoryDatabase().scope()
+    logger, metrics = ListLogger(), Metrics()
+    service = ChatService(
+        default_chat_chain(model),
+        None,
+        default_tool_chain(model, tools) if tools else None,
+        scope.sessions,
+        scope.messages,
+        logger,
+        metrics,
+        models=MODELS,
+    )
+    async with service, serving(service, model, logger=logger, metrics=metrics) as running:
+        running.scope = scope
+        yield running

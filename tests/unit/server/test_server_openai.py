@@ -143,10 +143,13 @@ async def test_an_unknown_model_is_a_404(serve: Any) -> None:
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "function", "function": {"name": "x"}}]}, "tools"),
+        ({"functions": [{"name": "x"}]}, "functions"),
         ({"temperature": 3}, "temperature"),
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "y"}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "tool", "content": "x", "tool_call_id": "y"}]},
+            "messages[0].tool_call_id",
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages[0].content[0].type",

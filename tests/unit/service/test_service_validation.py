@@ -77,7 +77,7 @@ BAD = [
     (wish(tools=("search",)), "options.tools"),
     (talk(), "messages"),
     (talk(*[("user", "x")] * 4), "messages"),
-    (talk(("tool", "x")), "messages[0].role"),
+    (talk(("narrator", "x")), "messages[0].role"),
     (talk(("user", "x"), ("user", "")), "messages[1].content"),
     (talk(("user", "x" * 60), ("user", "x" * 60)), "messages"),
     (talk(("system", "x"), ("assistant", "y")), "messages"),

@@ -34,6 +34,7 @@ async def test_the_local_model_passes(check: ChatModelCheck, model: LlamaCppMode
         ChatModelSubject(
             model=model,
             options=ModelOptions(temperature=0.0, seed=7, max_tokens=12),
+            obeys=frozenset({"max_tokens", "stop", "tools"}),
             until_idle=until_idle,
         )
     )

@@ -81,8 +81,6 @@ def test_hints_and_unknown_fields_have_no_effect(field: str) -> None:
 
 SOMETHING: dict[str, Any] = {
     "n": 2,
-    "tools": [{"type": "function"}],
-    "tool_choice": "required",
     "functions": [{}],
     "function_call": {"name": "x"},
     "logprobs": True,
@@ -113,8 +111,6 @@ def test_fields_whose_effect_would_be_missed_are_refused_by_name(field: str) -> 
     "neutral",
     [
         {"n": 1},
-        {"tools": []},
-        {"tool_choice": "auto"},
         {"logprobs": False},
         {"modalities": ["text"]},
         {"frequency_penalty": 0.0},
@@ -180,7 +176,7 @@ def test_text_parts_are_joined_and_other_parts_refused_by_place() -> None:
     [
         ({"role": "user"}, "messages[0].content"),
         ({"role": "user", "content": [{"type": "text"}]}, "messages[0].content[0].text"),
-        ({"role": "assistant", "tool_calls": [{"id": "x"}]}, "messages[0].tool_calls"),
+        ({"role": "assistant", "tool_calls": [{"id": "x"}]}, "messages[0].tool_calls[0].function"),
     ],
 )
 def test_messages_without_text_are_refused(message: dict[str, Any], field: str) -> None:

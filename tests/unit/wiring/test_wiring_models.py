@@ -176,3 +176,29 @@ async def test_a_provider_is_asked_as_the_settings_say(tmp_path: Path) -> None:
     assert second["top_logprobs"] == 2
     contents = [message["content"] for message in second["messages"]]
     assert contents == ["be brief", "hello"]
+
+
+async def test_the_tool_chain_offers_calculator_and_clock(tmp_path: Path) -> None:
+    with _provider([200, 200]) as (url, asked):
+        settings = load_settings(
+            env={},
+            overrides={
+                "database.url": f"sqlite:///{tmp_path}/p.db",
+                "llm.provider": "openai",
+                "llm.base_url": url,
+                "llm.api_key": "k",
+                "llm.model": "some-model",
+                "llm.system_prompt": "be brief",
+            },
+        )
+        async with build(settings) as application:
+            for options in (ChatOptions(chain="tools"), ChatOptions(tools=("clock",))):
+                request = ChatRequest(user_id="u", message="hello", options=options)
+                response = await application.service.chat(request)
+                assert response.metadata is not None
+                assert response.metadata["chain"] == "tools"
+                assert "tool_calls" not in response.metadata
+    names = [[one["function"]["name"] for one in body["tools"]] for body in asked]
+    assert names == [["calculator", "clock"], ["clock"]]
+    assert {body["tool_choice"] for body in asked} == {"auto"}
+    assert asked[0]["messages"][0] == {"role": "system", "content": "be brief"}

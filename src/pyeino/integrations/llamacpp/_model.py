@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec.structs import replace
 
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.errors import AppError, DeclarationError
@@ -19,6 +22,8 @@ from pyeino.integrations.llamacpp._engine import Engine, EngineOptions
 from pyeino.integrations.llamacpp._gate import SlotGate, closed_error
 from pyeino.integrations.llamacpp._generation import Generation, settle
 from pyeino.integrations.llamacpp._request import build_request
+from pyeino.integrations.llamacpp._tool_calls import ToolTurn, plan_tools
+from pyeino.integrations.llamacpp._tool_prompts import asked_to_answer
 from pyeino.schema import Message
 from pyeino.streams import Stream
 
@@ -33,6 +38,11 @@ class LlamaCppModel:
     `aclose`. It belongs to the event loop that it was loaded in. `slots` calls run at once, the
     next ones wait in line; a caller who leaves ends its generation in every phase, and its close
     returns when the slot is free again.
+
+    Tools are called through constrained output, one call an answer: a tool that is forced gets
+    arguments that follow its schema; whether and which tool is called is a constrained choice,
+    which a small model makes badly (name the tool where you can). Both take the likeliest token,
+    whatever `temperature` says.
 
     A `seed` gives the same answer again as long as the call runs alone: calls that run at once
     are computed together, which may change the last bits of the numbers and so a word.
@@ -160,6 +170,19 @@ class LlamaCppModel:
     async def _answer(
         self, messages: tuple[Message, ...], options: ModelOptions
     ) -> AsyncIterator[Message]:
+        plan = plan_tools(messages, options)
+        if plan is None or not messages:
+            source = self._say(asked_to_answer(messages), replace(options, tools=None))
+        else:
+            source = ToolTurn(self._say, plan, messages, options).chunks()
+        async with aclosing(source):
+            async for chunk in source:
+                yield chunk
+
+    async def _say(
+        self, messages: Sequence[Message], options: ModelOptions
+    ) -> AsyncGenerator[Message]:
+        """One generation: the chunks of a text."""
         request = build_request(messages, options, context_length=self._engine.context_per_slot)
         reader = AnswerReader(self._engine, model=self._info.id, asked_tokens=options.max_tokens)
         await self._gate.enter()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyeino.components import ModelOptions
 from pyeino.errors import ValidationError
-from pyeino.schema import Message, Role, TextPart, ToolCall, ToolChoice
+from pyeino.schema import Message, Role, TextPart
 
 # What decides how the call itself is run; these have an option of their own or none on purpose.
 RESERVED = frozenset(
@@ -49,7 +49,7 @@ def build_request(
 ) -> dict[str, Any]:
     """The engine's request for one call.
 
-    Raises ValidationError: INVALID_MESSAGE, UNSUPPORTED_CONTENT, UNSUPPORTED_OPTION,
+    Raises ValidationError: INVALID_MESSAGE, UNSUPPORTED_CONTENT,
     INVALID_OPTION, or CONTEXT_LENGTH_EXCEEDED where the length alone shows it.
     """
     if not messages:
@@ -91,10 +91,6 @@ def _turn(message: Message, where: str) -> dict[str, Any]:
             f"{where} has the role {str(message.role)[:40]!r}; expected one of {known}"
         ) from error
     turn: dict[str, Any] = {"role": str(role), "content": _text(message, where)}
-    if message.tool_calls:
-        turn["tool_calls"] = [_call(call) for call in message.tool_calls]
-    if message.tool_call_id:
-        turn["tool_call_id"] = message.tool_call_id
     return turn
 
 
@@ -125,19 +121,7 @@ def defuse(text: str) -> str:
     return _CONTROL_TOKEN.sub("<" + _ZERO_WIDTH_SPACE, text)
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.function.name, "arguments": call.function.arguments or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
-
-
 def _settings(options: ModelOptions) -> dict[str, Any]:
-    if options.tools and options.tool_choice is not ToolChoice.FORBIDDEN:
-        raise ValidationError(
-            "UNSUPPORTED_OPTION",
-            "This model cannot call tools: its template has no place for them; use another "
-            "model, or response_format to get an answer of a given shape",
-            metadata={"field": "tools"},
-        )
     if reserved := sorted(RESERVED & options.extra.keys()):
         raise _invalid_option(
             f"extra.{reserved[0]}", "cannot be set through extra", "an option of the engine"

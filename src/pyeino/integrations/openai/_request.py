@@ -179,6 +179,8 @@ def _tools(options: ModelOptions, tools: Sequence[ToolInfo]) -> dict[str, Any]:
         )
     offered = [info for info in tools if not names or info.name in names]
     body: dict[str, Any] = {"tools": [_tool(info) for info in offered]}
+    if options.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = options.parallel_tool_calls
     if options.tool_choice is ToolChoice.FORBIDDEN:
         body["tool_choice"] = "none"
     elif options.tool_choice is ToolChoice.ALLOWED:
@@ -193,4 +195,6 @@ def _tool(info: ToolInfo) -> dict[str, Any]:
     function: dict[str, Any] = {"name": info.name, "description": info.description}
     schema = info.input_schema()
     function["parameters"] = schema or {"type": "object", "properties": {}}
+    if "strict" in info.extra:
+        function["strict"] = info.extra["strict"]
     return {"type": "function", "function": function}

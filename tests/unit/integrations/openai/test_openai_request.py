@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 from provider_kit import KEY, STORY, Upstream, answer, streamed, whole
 
 from pyeino.components import ChatModel, ModelOptions
@@ -240,3 +241,13 @@ async def test_nothing_to_ask(answering: Upstream, model: OpenAIChatModel) -> No
     with pytest.raises(ValidationError, match="JSON"):
         await sent(answering, model, extra={"x": object()})
     assert not answering.seen
+
+
+@pytest.mark.parametrize("parallel", [True, False, None])
+async def test_parallel_calls_and_strict_tools_are_asked_for_as_told(
+    answering: Upstream, model: OpenAIChatModel, parallel: bool | None
+) -> None:
+    strict = structs.replace(SUM, extra={"strict": True})
+    body = await sent(answering, model, tools=(strict, NOW), parallel_tool_calls=parallel)
+    assert body.get("parallel_tool_calls") is parallel
+    assert [tool["function"].get("strict") for tool in body["tools"]] == [True, None]

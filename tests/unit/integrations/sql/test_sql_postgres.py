@@ -349,7 +349,7 @@ async def test_a_read_only_server_is_said_and_mends_itself(
         async with asyncio.timeout(60):
             while "DATABASE_READ_ONLY" not in found:
                 # a call that meets its connection just being ended cannot know what came of it
-                with pytest.raises(ExternalError, match="READ_ONLY|UNREACHABLE") as caught:
+                with pytest.raises(ExternalError, match=r"READ_ONLY|UNREACHABLE") as caught:
                     await sessions.create("t", user_id="ann")
                 found = str(caught.value)
         assert (await sessions.get("s", user_id="ann")).id == "s"
