@@ -88,21 +88,7 @@ async def open_retrieval(
         return None
     index, found = rag.vector_store.collection, rag.retrieval
     vectors = QueryVectors(opened.embedder, model=opened.model)
-    options = RetrieverOptions(index=index, top_k=found.top_k)
-    retriever = HybridRetriever(
-        HybridRetrieverConfig(
-            vector_retriever=VectorRetriever(store, vectors, options=options),
-            keyword_retriever=KeywordRetriever(
-                store, vectors=vectors, options=options, logger=logger
-            ),
-            vector_weight=found.vector_weight,
-            keyword_weight=found.keyword_weight,
-            fusion=found.fusion,
-            logger=logger,
-            metrics=metrics,
-            options=options,
-        )
-    )
+    retriever = _make_retriever(settings, store, vectors, logger=logger, metrics=metrics)
     chain_settings = RAGSettings(
         top_k=found.top_k,
         score_threshold=found.score_threshold,
@@ -120,6 +106,31 @@ async def open_retrieval(
         chain_settings=chain_settings,
         index=index,
         filled=filled,
+    )
+
+
+def _make_retriever(
+    settings: Settings,
+    store: PassageStore,
+    vectors: QueryVectors,
+    *,
+    logger: Logger,
+    metrics: Metrics,
+) -> HybridRetriever:
+    found = settings.rag.retrieval
+    options = RetrieverOptions(index=settings.rag.vector_store.collection, top_k=found.top_k)
+    keywords = KeywordRetriever(store, vectors=vectors, options=options, logger=logger)
+    return HybridRetriever(
+        HybridRetrieverConfig(
+            vector_retriever=VectorRetriever(store, vectors, options=options),
+            keyword_retriever=keywords,
+            vector_weight=found.vector_weight,
+            keyword_weight=found.keyword_weight,
+            fusion=found.fusion,
+            logger=logger,
+            metrics=metrics,
+            options=options,
+        )
     )
 
 
