@@ -11,7 +11,7 @@ Command = Callable[[argparse.Namespace], int]
 
 _SECTIONS = {
     "answer": ("serve", "chat"),
-    "operate": ("health", "models", "config", "migrate"),
+    "operate": ("ingest", "health", "models", "config", "migrate"),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -23,6 +23,7 @@ examples:
   pyeino chat "Why is the sky blue?"          one question
   pyeino chat --session plans                 go on with a session, or begin one of this name
   pyeino chat --url http://127.0.0.1:8080     chat with a running server
+  pyeino ingest docs                          index a folder, so that answers cite it
   pyeino health                               exit code 0 when the server answers
   pyeino graph draw app:answer                the graph as Mermaid text
   pyeino migrate --check                      whether the database fits this version
@@ -35,6 +36,11 @@ Settings come from the file that --config (or PYEINO_CONFIG) names, then from th
 (PYEINO_SECTION__KEY, PORT, LOG_LEVEL, ENV, DATABASE_URL, REDIS_URL), then from flags.
 `pyeino config show` lists them all.
 """
+_INGEST = f"""\
+Doing it again brings the index in line with the files: what has not changed is left alone, and
+what is gone leaves the index.
+
+{_SETTINGS}"""
 _OBJECT = "module:attribute, found from the current folder, such as app:answer"
 
 
@@ -87,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = _Group(parser, title=None)
     _add_serve(commands)
     _add_chat(commands)
+    _add_ingest(commands)
     _add_health(commands)
     _add_models(commands)
     _add_graph(commands)
@@ -131,6 +138,23 @@ def _add_chat(commands: _Group) -> None:
     )
     chat.add_argument("--url", help="a running server, such as http://127.0.0.1:8080")
     _add_settings(chat)
+
+
+def _add_ingest(commands: _Group) -> None:
+    ingest = commands.add(
+        "ingest",
+        "index the files of a folder, so that answers cite them",
+        "_ingest:ingest",
+        epilog=_INGEST,
+    )
+    ingest.add_argument("path", metavar="PATH", help="a folder or a file: .md .txt .html .pdf")
+    ingest.add_argument("--index", help="the index (default: rag.vector_store.collection)")
+    ingest.add_argument(
+        "--origin",
+        default="",
+        help="a name for the folder, so that it may move (default: its path)",
+    )
+    _add_settings(ingest)
 
 
 def _add_health(commands: _Group) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 _KEPT = {"\n", "\t"}
@@ -56,16 +57,26 @@ def format_size(size: float) -> str:
 
 
 class ProgressBar:
-    """How far a download is, on standard error: a bar on a terminal, else nothing but its end."""
+    """How far some work is, on standard error: a bar on a terminal, else nothing but its end.
 
-    def __init__(self, label: str, *, stream: TextIO | None = None) -> None:
+    `describe` puts an amount in words; amounts are bytes where nothing else is said.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        stream: TextIO | None = None,
+        describe: Callable[[float], str] = format_size,
+    ) -> None:
         self._label = label
+        self._describe = describe
         self._stream = stream or sys.stderr
         self._live = is_terminal(self._stream)
         self._drawn_at = 0.0
 
     def update(self, done: int, total: int | None) -> None:
-        """Show `done` of `total` bytes; `total` is None when nobody knows it."""
+        """Show `done` of `total`; `total` is None when nobody knows it."""
         now = time.monotonic()
         finished = total is not None and done >= total
         if not self._live or (now - self._drawn_at < _REDRAW_EVERY and not finished):
@@ -82,8 +93,8 @@ class ProgressBar:
 
     def _bar(self, done: int, total: int | None) -> str:
         if not total:
-            return format_size(done)
+            return self._describe(done)
         share = min(1.0, done / total)
         full = round(share * _BAR_WIDTH)
         bar = "#" * full + "." * (_BAR_WIDTH - full)
-        return f"[{bar}] {share:4.0%} {format_size(done)} of {format_size(total)}"
+        return f"[{bar}] {share:4.0%} {self._describe(done)} of {self._describe(total)}"

@@ -5,7 +5,16 @@ from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
 from pyeino.service._ids import generate_message_id
 from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
 from pyeino.service._limits import ServiceLimits
+from pyeino.service._processor_config import ProcessorConfig
 from pyeino.service._prompt import build_messages, default_chat_chain, mark_context
+from pyeino.service._query_processor import create_query_messages, create_query_processor
+from pyeino.service._rag import (
+    UNKNOWN_ANSWER,
+    IndexProbe,
+    RAGSettings,
+    default_rag_chain,
+    retriever_probe,
+)
 from pyeino.service._records import (
     CallContext,
     ChatChunk,
@@ -16,6 +25,7 @@ from pyeino.service._records import (
     MultiTurnChatRequest,
     TokenUsage,
 )
+from pyeino.service._response_formatter import create_response_formatter
 from pyeino.service._runs import Run, RunManager, StopReason
 from pyeino.service._selection import ChainFacts, Selection, Selector, select_chain
 from pyeino.service._sessions import (
@@ -25,9 +35,11 @@ from pyeino.service._sessions import (
     SessionRecord,
     Sessions,
 )
+from pyeino.service._stream_processors import create_batch_processor, create_streaming_processor
 from pyeino.service._tools import default_tool_chain
 
 __all__ = [
+    "UNKNOWN_ANSWER",
     "CallContext",
     "ChainFacts",
     "ChatChunk",
@@ -39,10 +51,13 @@ __all__ = [
     "ChatService",
     "EmbeddingAnswer",
     "Embeddings",
+    "IndexProbe",
     "MessagePage",
     "MessageRecord",
     "MultiTurnChatRequest",
+    "ProcessorConfig",
     "RAGInput",
+    "RAGSettings",
     "Run",
     "RunManager",
     "Selection",
@@ -55,9 +70,16 @@ __all__ = [
     "TokenUsage",
     "ToolInput",
     "build_messages",
+    "create_batch_processor",
+    "create_query_messages",
+    "create_query_processor",
+    "create_response_formatter",
+    "create_streaming_processor",
     "default_chat_chain",
+    "default_rag_chain",
     "default_tool_chain",
     "generate_message_id",
     "mark_context",
+    "retriever_probe",
     "select_chain",
 ]

@@ -19,6 +19,7 @@ from pyeino.service._graph import compile_selection_graph
 from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
 from pyeino.service._limits import ServiceLimits
 from pyeino.service._outcome import Outcome
+from pyeino.service._rag import IndexProbe
 from pyeino.service._records import (
     CallContext,
     ChatChunk,
@@ -65,11 +66,14 @@ class ChatService:
         models: Sequence[ModelInfo] = (),
         chains: Mapping[str, Runnable[ChatInput, Message]] | None = None,
         selector: Selector = select_chain,
+        index_probe: IndexProbe | None = None,
         create_unknown_sessions: bool = True,
         embedder: Embedder | None = None,
         embedding_model: str = "embedding",
     ) -> None:
-        """`create_unknown_sessions=False` answers an unknown session id with 404.
+        """`index_probe` says whether the default index has something relevant to a request.
+
+        `create_unknown_sessions=False` answers an unknown session id with 404.
 
         Otherwise a session is made under the id that the client gives. Either way a session id
         of somebody else is treated as one that never was. `embedder` answers `embeddings`, under
@@ -100,6 +104,7 @@ class ChatService:
             selector=selector,
             create_unknown_sessions=create_unknown_sessions,
             callbacks=(MetricsHandler(metrics),),
+            index_probe=index_probe,
         )
         self._runs: RunManager[Outcome] = RunManager(limit=self.limits.active_runs)
 

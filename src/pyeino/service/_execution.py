@@ -17,20 +17,31 @@ from pyeino.monitoring import Logger, Metrics
 from pyeino.schema import Message, Role
 from pyeino.service._history import TurnRecord
 from pyeino.service._ids import generate_message_id
+from pyeino.service._inputs import RAGInput
 from pyeino.service._limits import ServiceLimits
 from pyeino.service._outcome import Answer, Outcome, as_chain_error, timeout_error
+from pyeino.service._rag import IndexProbe
 from pyeino.service._records import CallContext, ChatOptions, ChatRequest
 from pyeino.service._report import (
     Report,
     Stage,
 )
 from pyeino.service._runs import Run, StopReason, stopped_error
-from pyeino.service._selection import ChainFacts, Selection, Selector, names_documents
+from pyeino.service._selection import (
+    AUTO,
+    RAG,
+    ChainFacts,
+    Selection,
+    Selector,
+    names_documents,
+)
 from pyeino.service._transcript import to_messages
 from pyeino.service._turn import Turn
 from pyeino.service._validation import DEFAULT_MODEL, AnyRequest, check_request
 from pyeino.stores import MessageRepository, MessageStatus, SessionRepository
 from pyeino.streams import StreamWriter
+
+_PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +59,7 @@ class Parts:
     selector: Selector
     create_unknown_sessions: bool
     callbacks: tuple[Handler, ...]
+    index_probe: IndexProbe | None = None
 
 
 class _ReaderGone(Exception):
@@ -112,7 +124,7 @@ class Execution:
             if self._writer is not None:
                 self._writer.close()
         if self._record.degraded:
-            outcome.metadata["degraded"] = ["history"]
+            outcome.metadata["degraded"] = [*outcome.metadata.get("degraded", ()), "history"]
         self._tell(outcome)
         return outcome
 
@@ -132,7 +144,7 @@ class Execution:
 
     async def _prepare(self) -> Turn:
         """Choose the chain, put the conversation together, store that it has begun."""
-        selection = self._select()
+        selection = await self._select()
         self._stage = Stage.HISTORY
         request, options, parts = self._request, self._options, self._parts
         by_default = "none" if isinstance(request, ChatRequest) else "session"
@@ -161,7 +173,7 @@ class Execution:
             user_id=request.user_id,
             session_id=self._session_id,
             message_id=self.message_id,
-            message=next(one.content for one in reversed(given) if one.role is Role.USER),
+            message=_question_of(given),
             messages=(*history, *given),
             selection=selection,
             context=request.context or {},
@@ -170,12 +182,13 @@ class Execution:
             score_threshold=options.score_threshold,
         )
 
-    def _select(self) -> Selection:
+    async def _select(self) -> Selection:
         self._stage = Stage.SELECTION
         facts = ChainFacts(
             asked=self._options.chain,
             tools_asked=bool(self._options.tools),
             documents_named=names_documents(self._request.context),
+            index_hit=await self._index_has_something(),
             available=self._parts.chains,
         )
         try:
@@ -195,6 +208,34 @@ class Execution:
         self._selection = selection
         self._parts.metrics.inc_chat_requests(selection.chain)
         return selection
+
+    async def _index_has_something(self) -> bool:
+        """Rule 4 of the selection, looked up only when it can decide."""
+        probe, request, options = self._parts.index_probe, self._request, self._options
+        explicit = options.chain != AUTO or options.tools or names_documents(request.context)
+        callers = self._call.model_options
+        if callers is not None and callers.tools:
+            return False  # the caller brings tools of its own: the model has to see the question
+        if probe is None or explicit or RAG not in self._parts.chains:
+            return False
+        given = _messages_of(request)
+        question = RAGInput(
+            user_id=request.user_id,
+            session_id=self._session_id,
+            message_id=self.message_id,
+            message=_question_of(given),
+            messages=given,
+            context=request.context or {},
+            top_k=options.top_k,
+            score_threshold=options.score_threshold,
+        )
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                return await probe(question)
+        except Exception as error:  # noqa: BLE001 - without its answer the plain chain answers
+            self._parts.logger.warn("Index probe failed", error=error)
+            self._answer.degraded.append("index")
+            return False
 
     async def _run_chain(self, turn: Turn) -> None:
         graph, answer, writer = self._parts.graph, self._answer, self._writer
@@ -242,6 +283,10 @@ class Execution:
         metadata["finish_reason"] = reason
         if answer.applied:
             metadata["applied"] = answer.applied
+        if answer.citations is not None:
+            metadata["citations"] = answer.citations
+        if answer.degraded:
+            metadata["degraded"] = list(answer.degraded)
         if answer.made_calls:
             metadata["tool_calls"] = answer.made_calls
         return Outcome(
@@ -276,6 +321,11 @@ def _error_of_cancel(run: Run[Outcome], cancel: asyncio.CancelledError) -> AppEr
     if run.stop_reason is None and (task is None or not task.cancelling()):
         return as_chain_error(cancel)  # nobody cancelled this run: a part of the chain did
     return stopped_error()
+
+
+def _question_of(messages: tuple[Message, ...]) -> str:
+    """The text of the user's last message."""
+    return next(one.content for one in reversed(messages) if one.role is Role.USER)
 
 
 def _messages_of(request: AnyRequest) -> tuple[Message, ...]:

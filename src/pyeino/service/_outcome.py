@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -24,6 +24,8 @@ class Answer:
     usage: ModelUsage | None = None
     model: str = ""
     applied: dict[str, Any] | None = None
+    citations: list[Any] | None = None
+    degraded: list[str] = field(default_factory=list[str])
     made_calls: list[Any] = field(default_factory=list[Any])
     asked_calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
@@ -42,10 +44,18 @@ class Answer:
                 self.model = model
             if isinstance(applied, dict):
                 self.applied = applied
+            self._add_sources(message.extra)
             made: Any = message.extra.get("tool_calls")
             items = made  # a second name: type checkers do not agree on the first one's items
             if isinstance(made, list):
                 self.made_calls.extend(items)
+
+    def _add_sources(self, extra: dict[str, Any]) -> None:
+        citations, degraded = extra.get("citations"), extra.get("degraded")
+        if isinstance(citations, list):
+            self.citations = [*(self.citations or ()), *cast("list[object]", citations)]
+        if isinstance(degraded, list):
+            self.degraded.extend(str(name) for name in cast("list[object]", degraded))
 
     @property
     def content(self) -> str:

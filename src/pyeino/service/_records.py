@@ -93,8 +93,10 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """A whole answer. `process_time` is in seconds.
 
     `metadata` holds session_id, chain, chain_reason, model, finish_reason; `applied` when a
-    limit cut something, `degraded` when a part did not work, `tool_calls` the calls that the tools
-    chain has made. `tool_calls` beside it are those that the model asks its caller to make.
+    limit cut something, `degraded` when a part did not work, `citations` when documents were
+    looked up ({id, source, title, score, text} for each passage that the model was shown),
+    `tool_calls` the calls that the tools chain has made. `tool_calls` beside it are those that
+    the model asks its caller to make.
     """
 
     message_id: str

@@ -18,6 +18,7 @@ from pyeino.stores._paging import (
     encode_message_cursor,
     encode_session_cursor,
 )
+from pyeino.stores._passages import FoundPassage, IndexedDocument, NewPassage, PassageStore
 from pyeino.stores._rate_limit import RateLimitDecision, RateLimitStore, check_rate_limit
 from pyeino.stores._records import (
     MessageStatus,
@@ -36,11 +37,15 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_PAGE",
     "Cache",
+    "FoundPassage",
+    "IndexedDocument",
     "MessageRepository",
     "MessageStatus",
     "MessageUsage",
     "NewMessage",
+    "NewPassage",
     "Page",
+    "PassageStore",
     "RateLimitDecision",
     "RateLimitStore",
     "Session",

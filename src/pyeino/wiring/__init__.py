@@ -7,12 +7,14 @@ from pyeino.wiring._convert import parse_duration
 from pyeino.wiring._databases import database_schema, describe_database, migrate_database
 from pyeino.wiring._load import load_settings
 from pyeino.wiring._problem import SettingProblem, SettingsError
+from pyeino.wiring._retrieval import Retrieval, open_ingestor
 from pyeino.wiring._show import SettingRow, documented_settings, setting_rows
 from pyeino.wiring._tree import LOCAL_MODEL, Settings
 
 __all__ = [
     "LOCAL_MODEL",
     "Application",
+    "Retrieval",
     "SettingProblem",
     "SettingRow",
     "Settings",
@@ -27,6 +29,7 @@ __all__ = [
     "load_settings",
     "make_logger",
     "migrate_database",
+    "open_ingestor",
     "parse_duration",
     "service_limits",
     "setting_rows",

@@ -8,16 +8,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
-from pyeino.service import ChatInput, ChatService, ServiceLimits, ToolInput, default_chat_chain
+from pyeino.service import ChatInput, ChatService, ServiceLimits
 from pyeino.stores import Cache, RateLimitStore
+from pyeino.wiring._chains import default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
-from pyeino.wiring._models import open_model
-from pyeino.wiring._shared import cached_model, open_shared
-from pyeino.wiring._tools import build_tool_chain
+from pyeino.wiring._retrieval import Retrieval, passages_of
+from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -29,6 +28,7 @@ class Application:
 
     `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
+    `retrieval` is None where it is turned off, or its extra is not installed.
     """
 
     service: ChatService
@@ -38,6 +38,7 @@ class Application:
     settings: Settings
     cache: Cache | None
     rate_limits: RateLimitStore
+    retrieval: Retrieval | None = None
 
 
 @asynccontextmanager
@@ -64,30 +65,23 @@ async def build(
         stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
-        if chat_chain is None:
-            model = await open_model(settings, stack, metrics=metrics)
-            answering = cached_model(model, settings, cache=shared.cache, metrics=metrics, log=log)
-            chain: Runnable[ChatInput, Message] = default_chat_chain(
-                answering, system_prompt=settings.llm.system_prompt
-            )
-            tools: Runnable[ToolInput, Message] | None = build_tool_chain(settings, answering)
-            models = (model.info,)
-        else:
-            chain, tools = chat_chain, None
-            name = getattr(chat_chain, "name", "") or "chain"
-            models = (ModelInfo(id=name, provider="chain", description="a chain of your own"),)
         scope = database.scope()
+        store, cache = passages_of(scope), shared.cache
+        chains = own_chain(chat_chain) or await default_chains(
+            settings, stack, store=store, cache=cache, log=log, metrics=metrics
+        )
         service = await stack.enter_async_context(
             ChatService(
-                chain,
-                None,
-                tools,
+                chains.chat,
+                chains.rag,
+                chains.tools,
                 scope.sessions,
                 scope.messages,
                 log,
                 metrics,
                 limits=service_limits(settings),
-                models=models,
+                models=(chains.model,),
+                index_probe=chains.retrieval.probe if chains.retrieval else None,
             )
         )
         _watch(metrics, service=service, database=database, log=log)
@@ -99,6 +93,7 @@ async def build(
             settings=settings,
             cache=shared.cache,
             rate_limits=shared.rate_limits,
+            retrieval=chains.retrieval,
         )
 
 

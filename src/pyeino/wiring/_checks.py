@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._problem import SettingProblem
-from pyeino.wiring._tree import LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
+from pyeino.wiring._tree import LOCAL_DIMENSION, LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
 
 # Key or section → what to do instead. A value other than the default is refused, because to
 # take it and do nothing would be a lie.
 NOT_IN_THIS_VERSION = {
-    "rag.": "Remove it: answers come from the model alone",
+    "rag.vector_store.url": "Remove it: passages are kept in the database of the sessions",
     "tracing.": "Remove it: request and trace ids stand in the logs",
     "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
     "queue.": "Remove it: work runs in the process that serves",
@@ -51,6 +51,7 @@ def check(settings: Settings) -> list[SettingProblem]:
         *_check_database(settings),
         *_check_redis(settings),
         *_check_model(settings),
+        *_check_retrieval(settings),
         *_check_exposure(settings),
     ]
 
@@ -201,6 +202,53 @@ def _is_http_url(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _check_retrieval(settings: Settings) -> Iterator[SettingProblem]:
+    rag, path = settings.rag, "rag.embedding"
+    if rag.retrieval.vector_weight == 0 == rag.retrieval.keyword_weight:
+        yield problem_at(
+            settings,
+            "rag.retrieval.vector_weight",
+            "both weights are 0",
+            remedy="Give rag.retrieval.vector_weight or rag.retrieval.keyword_weight another value",
+        )
+    if rag.embedding.provider == "openai":
+        if not rag.embedding.model:
+            yield problem_at(
+                settings,
+                f"{path}.model",
+                "the provider openai needs the name of one of its models",
+                remedy="For example text-embedding-3-small",
+            )
+        if not rag.embedding.api_key and not rag.embedding.base_url:
+            yield problem_at(
+                settings,
+                f"{path}.api_key",
+                "an API key is required",
+                remedy="Set it, or rag.embedding.base_url for an endpoint of your own",
+            )
+        return
+    yield from _check_dimension(settings)
+    for name in ("model", "api_key", "base_url"):
+        if getattr(rag.embedding, name):
+            yield problem_at(
+                settings,
+                f"{path}.{name}",
+                f"the provider {rag.embedding.provider} takes none",
+                remedy="Set rag.embedding.provider: openai to use an OpenAI-compatible endpoint",
+            )
+
+
+def _check_dimension(settings: Settings) -> Iterator[SettingProblem]:
+    for path in ("rag.embedding.dimension", "rag.vector_store.dimension"):
+        if value_at(settings, path) not in (None, LOCAL_DIMENSION):
+            yield problem_at(
+                settings,
+                path,
+                f"the vectors of the local embedder have {LOCAL_DIMENSION} numbers",
+                remedy="Remove it",
+            )
 
 
 def _check_exposure(settings: Settings) -> Iterator[SettingProblem]:

@@ -20,6 +20,7 @@ from pyeino.monitoring import mask_fields
 LOCAL_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
 SQLITE_PREFIX = "sqlite:///"
+LOCAL_DIMENSION = 384
 
 DURATION = "duration"
 SECRET = "secret"  # noqa: S105 (a marker, not a secret)
@@ -104,18 +105,18 @@ class LLMSettings(_Section, frozen=True, kw_only=True):
 
 
 class VectorStoreSettings(_Section, frozen=True, kw_only=True):
-    """Where vectors are kept."""
+    """Where passages and their vectors are kept; `sqlite` is the database of the sessions."""
 
-    provider: str = ""
+    provider: Literal["sqlite", "none"] = "sqlite"
     url: Secret = ""
-    collection: str = ""
+    collection: Annotated[str, Meta(min_length=1, max_length=200)] = "default"
     dimension: Positive | None = None
 
 
 class EmbeddingSettings(_Section, frozen=True, kw_only=True):
-    """What turns text into vectors."""
+    """What turns text into vectors; `local` runs a small model in this process."""
 
-    provider: str = ""
+    provider: Literal["local", "openai", "none"] = "local"
     model: str = ""
     api_key: Secret = ""
     base_url: str = ""

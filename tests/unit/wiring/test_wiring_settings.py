@@ -81,6 +81,20 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "llm.local.threads": ("3", 3),
     "llm.local.max_queue": ("4", 4),
     "llm.local.queue_timeout": ("5s", 5.0),
+    "rag.vector_store.provider": ("none", "none"),
+    "rag.vector_store.collection": ("notes", "notes"),
+    "rag.vector_store.dimension": ("384", 384),
+    "rag.embedding.provider": ("openai", "openai"),
+    "rag.embedding.model": ("e", "e"),
+    "rag.embedding.api_key": ("k-87654321", "k-87654321"),
+    "rag.embedding.base_url": ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
+    "rag.embedding.dimension": ("384", 384),
+    "rag.embedding.batch_size": ("4", 4),
+    "rag.retrieval.top_k": ("3", 3),
+    "rag.retrieval.score_threshold": ("0.5", 0.5),
+    "rag.retrieval.vector_weight": ("0.5", 0.5),
+    "rag.retrieval.keyword_weight": ("0.5", 0.5),
+    "rag.retrieval.fusion": ("rrf", "rrf"),
 }
 _ON_POSTGRES = {"database.url": "postgresql://db/x"}
 _COMPANIONS: dict[str, dict[str, str]] = {
@@ -93,6 +107,10 @@ _COMPANIONS: dict[str, dict[str, str]] = {
     "llm.api_key": {"llm.provider": "openai", "llm.model": "m"},
     "llm.base_url": {"llm.provider": "openai", "llm.model": "m"},
     "llm.retry_count": {"llm.provider": "openai", "llm.model": "m", "llm.api_key": "k"},
+    "rag.embedding.provider": {"rag.embedding.model": "e", "rag.embedding.api_key": "k"},
+    "rag.embedding.model": {"rag.embedding.provider": "openai", "rag.embedding.api_key": "k"},
+    "rag.embedding.api_key": {"rag.embedding.provider": "openai", "rag.embedding.model": "e"},
+    "rag.embedding.base_url": {"rag.embedding.provider": "openai", "rag.embedding.model": "e"},
 }
 _REFUSED = [path for path in all_keys() if path.startswith(tuple(NOT_IN_THIS_VERSION))]
 
@@ -146,12 +164,7 @@ def test_g12_every_key_can_be_set_by_each_way(path: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("path", _REFUSED)
 def test_what_this_version_cannot_honour_is_refused_with_a_remedy(path: str) -> None:
     key = all_keys()[path]
-    text = {
-        "rag.retrieval.fusion": "rrf",
-        "rag.retrieval.score_threshold": "0.5",
-        "rag.retrieval.vector_weight": "0.5",
-        "rag.retrieval.keyword_weight": "0.5",
-    }.get(path, "true" if key.plain is bool else "7")
+    text = "true" if key.plain is bool else "7"
     with pytest.raises(SettingsError) as error:
         load_settings(env={_variable(path): text})
     problem = _problems(error)[path]
@@ -474,3 +487,31 @@ def test_keys_say_what_they_expect() -> None:
     assert keys["logging.level"].expected() == "one of debug, info, warn, error, fatal"
     assert keys["server.drain_delay"].expected().endswith("or null")
     assert keys["llm.extra"].expected() == "a mapping"
+
+
+def test_retrieval_settings_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(
+            env={},
+            overrides={
+                "rag.retrieval.vector_weight": "0",
+                "rag.retrieval.keyword_weight": "0",
+                "rag.embedding.model": "e",
+                "rag.embedding.dimension": "512",
+            },
+        )
+    assert set(_problems(error)) == {
+        "rag.retrieval.vector_weight",
+        "rag.embedding.model",
+        "rag.embedding.dimension",
+    }
+    with pytest.raises(SettingsError) as error:
+        load_settings(env={}, overrides={"rag.embedding.provider": "openai"})
+    assert set(_problems(error)) == {"rag.embedding.model", "rag.embedding.api_key"}
+
+
+def test_the_dimension_of_the_local_embedder_is_the_one_that_settings_know() -> None:
+    from pyeino.integrations.onnx import MiniLMEmbedder
+    from pyeino.wiring._tree import LOCAL_DIMENSION
+
+    assert MiniLMEmbedder.dimension == LOCAL_DIMENSION

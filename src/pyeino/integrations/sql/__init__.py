@@ -2,6 +2,7 @@
 
 from pyeino.integrations.sql._database import SqliteDatabase
 from pyeino.integrations.sql._messages import SqlMessageRepository
+from pyeino.integrations.sql._passages import SqlPassageStore
 from pyeino.integrations.sql._postgres import PostgresDatabase, PostgresOptions
 from pyeino.integrations.sql._postgres_address import POSTGRES_SCHEMES
 from pyeino.integrations.sql._repositories import SqlScope, SqlSessionRepository
@@ -13,6 +14,7 @@ __all__ = [
     "PostgresOptions",
     "SchemaState",
     "SqlMessageRepository",
+    "SqlPassageStore",
     "SqlScope",
     "SqlSessionRepository",
     "SqliteDatabase",

@@ -9,6 +9,7 @@ from typing import Any
 from pyeino.integrations.sql import _statements as sql
 from pyeino.integrations.sql._jobs import JobQueue
 from pyeino.integrations.sql._messages import SqlMessageRepository
+from pyeino.integrations.sql._passages import SqlPassageStore
 from pyeino.integrations.sql._rows import encode_metadata, now, to_micros, to_session
 from pyeino.stores import (
     MAX_INTEGER,
@@ -23,7 +24,7 @@ from pyeino.stores import (
 
 
 class SqlScope:
-    """What one tenant may see: `sessions` and `messages`."""
+    """What one tenant may see: `sessions`, `messages` and `passages`."""
 
     def __init__(self, reads: JobQueue, writes: JobQueue, *, tenant: str) -> None:
         if not tenant:
@@ -31,6 +32,7 @@ class SqlScope:
         self.tenant = tenant
         self.sessions = SqlSessionRepository(reads, writes, tenant=tenant)
         self.messages = SqlMessageRepository(reads, writes, tenant=tenant)
+        self.passages = SqlPassageStore(reads, writes, tenant=tenant)
 
 
 class SqlSessionRepository:

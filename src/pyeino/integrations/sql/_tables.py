@@ -17,6 +17,7 @@ try:
         ForeignKeyConstraint,
         Index,
         Integer,
+        LargeBinary,
         MetaData,
         PrimaryKeyConstraint,
         Table,
@@ -26,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError("SQLAlchemy", extra="sql") from error
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every schema that ever was, oldest first; the last one is what `metadata` describes."""
 
 APPLICATION_ID: Final = 0x65696E6F
@@ -91,3 +92,52 @@ messages = Table(
         postgresql_where=text("status = 'pending'"),
     ),
 )
+
+passage_indexes = Table(
+    "passage_indexes",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "name"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("index_name", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("passages", Integer, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "index_name", "id"),
+    Index(None, "tenant", "index_name", "location", unique=True),
+)
+
+passages = Table(
+    "passages",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("index_name", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("document_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("vector", LargeBinary),
+    PrimaryKeyConstraint("tenant", "index_name", "id"),
+    ForeignKeyConstraint(
+        ["tenant", "index_name", "document_id"],
+        ["documents.tenant", "documents.index_name", "documents.id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "tenant", "index_name", "document_id", "position", unique=True),
+    Index(None, "number", unique=True),
+)
+"""`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by."""

@@ -16,6 +16,7 @@ from pyeino.errors import AppError, InternalError
 from pyeino.integrations.sql import PostgresDatabase, _migrate, _postgres_migrate
 from pyeino.integrations.sql._tables import APPLICATION_ID, REVISIONS, metadata
 
+_DROP_ALL = f"DROP TABLE {', '.join(metadata.tables)}, alembic_version"
 _NEXT = '''
 """A later step."""
 import sqlalchemy as sa
@@ -207,7 +208,7 @@ async def test_g112_ready_asks_for_the_schema(
         await database.check()
         for statement, code in (
             ("UPDATE alembic_version SET version_num = '9999'", "DATABASE_NEWER"),
-            ("DROP TABLE messages, sessions, alembic_version", "DATABASE_OLDER"),
+            (_DROP_ALL, "DATABASE_OLDER"),
         ):
             await asyncio.to_thread(postgres_server.sql, statement, database=database_name)
             with pytest.raises(AppError, match=code) as caught:

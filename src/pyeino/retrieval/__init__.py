@@ -1,0 +1,43 @@
+"""Finding passages: ingestion, keyword and vector search, their fusion, and citations."""
+
+from pyeino.retrieval._calibration import CALIBRATIONS, Calibration
+from pyeino.retrieval._citations import Citation, PackedPassages, cite, pack_passages
+from pyeino.retrieval._files import PLAIN_PARSERS, FileLoader
+from pyeino.retrieval._fusion import Fusion
+from pyeino.retrieval._hybrid import CalibratedRetriever, HybridRetriever, HybridRetrieverConfig
+from pyeino.retrieval._ingest import Ingestor, IngestProgress, IngestReport
+from pyeino.retrieval._legs import DEFAULT_INDEX, KeywordRetriever, VectorRetriever
+from pyeino.retrieval._marks import LegScore, degraded_legs, leg_scores, similarity_of
+from pyeino.retrieval._parsers import MarkdownParser
+from pyeino.retrieval._query_vectors import QueryVectors
+from pyeino.retrieval._splitter import HeadingSplitter, TokenCounter, estimate_tokens
+
+__all__ = [
+    "CALIBRATIONS",
+    "DEFAULT_INDEX",
+    "PLAIN_PARSERS",
+    "CalibratedRetriever",
+    "Calibration",
+    "Citation",
+    "FileLoader",
+    "Fusion",
+    "HeadingSplitter",
+    "HybridRetriever",
+    "HybridRetrieverConfig",
+    "IngestProgress",
+    "IngestReport",
+    "Ingestor",
+    "KeywordRetriever",
+    "LegScore",
+    "MarkdownParser",
+    "PackedPassages",
+    "QueryVectors",
+    "TokenCounter",
+    "VectorRetriever",
+    "cite",
+    "degraded_legs",
+    "estimate_tokens",
+    "leg_scores",
+    "pack_passages",
+    "similarity_of",
+]
