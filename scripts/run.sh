@@ -9,7 +9,7 @@ say "1/4 preparing .venv (the first time takes about a minute)"
 scripts/setup-venv.sh run
 
 case ${PYEINO_LLM__PROVIDER:-local} in
-    local | llamacpp)
+    local)
         say "2/4 looking for the small local model (fetched once into your cache folder)"
         .venv/bin/pyeino models pull
         ;;

@@ -331,3 +331,15 @@ def test_the_tools_chain_is_there_by_default(served: Served) -> None:
         body["options"] = {"tools": ["sun"]}
         refused = http.post("/api/v1/chat", json=body).json()
         assert refused["error"]["metadata"]["available"] == ["calculator", "clock"]
+
+
+def test_embeddings_come_from_the_embedder_of_retrieval(client: openai.OpenAI) -> None:
+    texts = ["a river", "a stream of water", "a tax form"]
+    rows = client.embeddings.create(model="default", input=texts, encoding_format="float").data
+    one, near, far = (row.embedding for row in rows)
+    assert len(one) == len(near) == len(far) == 384
+
+    def alike(left: list[float], right: list[float]) -> float:
+        return sum(a * b for a, b in zip(left, right, strict=True))
+
+    assert alike(one, near) > alike(one, far)

@@ -70,6 +70,7 @@ async def build(
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
+        found = chains.retrieval
         service = await stack.enter_async_context(
             ChatService(
                 chains.chat,
@@ -81,7 +82,9 @@ async def build(
                 metrics,
                 limits=service_limits(settings),
                 models=(chains.model,),
-                index_probe=chains.retrieval.probe if chains.retrieval else None,
+                index_probe=found.probe if found else None,
+                embedder=found.embedder if found else None,
+                embedding_model=found.embedding_model if found else "embedding",
             )
         )
         _watch(metrics, service=service, database=database, log=log)

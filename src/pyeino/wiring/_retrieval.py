@@ -50,6 +50,8 @@ class Retrieval:
     chain_settings: RAGSettings
     index: str
     filled: bool
+    embedder: Embedder
+    embedding_model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,8 @@ async def open_retrieval(
         chain_settings=chain_settings,
         index=index,
         filled=filled,
+        embedder=opened.embedder,
+        embedding_model=opened.model,
     )
 
 
