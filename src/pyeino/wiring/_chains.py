@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from pyeino.service import ChatInput, RAGInput, ToolInput, default_chat_chain, d
 from pyeino.stores import Cache, PassageStore
 from pyeino.wiring._models import open_model
 from pyeino.wiring._retrieval import Retrieval, open_retrieval
-from pyeino.wiring._shared import cached_model
+from pyeino.wiring._shared import cached_model, cached_tool
 from pyeino.wiring._tools import build_tool_chain
 from pyeino.wiring._tree import Settings
 
@@ -49,7 +50,14 @@ async def default_chains(
     )
     plain = default_chat_chain(model, system_prompt=settings.llm.system_prompt)
     searched = found.retriever if found is not None and found.filled else None
-    tools = build_tool_chain(settings, model, retriever=searched)
+    tools = build_tool_chain(
+        settings,
+        model,
+        retriever=searched,
+        cached=functools.partial(
+            cached_tool, settings=settings, cache=cache, metrics=metrics, log=log
+        ),
+    )
     return Chains(chat=plain, model=opened.info, rag=rag, tools=tools, retrieval=found)
 
 

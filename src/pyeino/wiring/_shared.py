@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pyeino.components import CacheManager, ChatModel, with_cache
+from pyeino.components import CacheManager, ChatModel, Tool, with_cache
 from pyeino.errors import MissingDependencyError
 from pyeino.integrations.memory import MemoryCache, MemoryRateLimit
 from pyeino.monitoring import Logger, Metrics
@@ -18,6 +18,7 @@ from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
 CHAT_CACHE = "chat"
+TOOL_CACHE = "tool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +92,21 @@ def cached_model(
     return with_cache(
         opened.model, manager.counted, name=name, ttl=settings.cache.ttl, on_error=tell
     )
+
+
+def cached_tool(
+    tool: Tool, settings: Settings, *, cache: Cache | None, metrics: Metrics, log: Logger
+) -> Tool:
+    """`tool` that answers from `cache` what it was asked before, at most `cache.ttl` ago.
+
+    For tools whose answer depends on their arguments only, or may be that old.
+    """
+    if cache is None:
+        return tool
+
+    def tell(error: Exception) -> None:
+        log.warn("The cache is in trouble; the tool is asked instead", error=error)
+
+    manager = CacheManager(cache, TOOL_CACHE, metrics=metrics, on_error=tell)
+    name = manager.generate_key("local", tool.info.name)
+    return with_cache(tool, manager.counted, name=name, ttl=settings.cache.ttl, on_error=tell)

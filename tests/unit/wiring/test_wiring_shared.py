@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyeino.components import ModelInfo, ModelOptions
+from pyeino.components import ModelInfo, ModelOptions, tool
 from pyeino.errors import AppError, ExternalError
 from pyeino.integrations.memory import MemoryCache, MemoryRateLimit
 from pyeino.monitoring import Metrics, StructuredLogger
@@ -16,7 +16,7 @@ from pyeino.schema import Message
 from pyeino.testing import ScriptedChatModel
 from pyeino.wiring import load_settings
 from pyeino.wiring._models import OpenModel
-from pyeino.wiring._shared import cached_model, open_shared
+from pyeino.wiring._shared import cached_model, cached_tool, open_shared
 
 _INFO = ModelInfo(id="m", provider="test")
 
@@ -79,3 +79,29 @@ def test_above_temperature_0_the_model_is_left_alone() -> None:
     inner = ScriptedChatModel("one")
     assert _cached(inner, MemoryCache(), Metrics()) is inner
     assert _cached(inner, None, Metrics(), **{"llm.temperature": "0"}) is inner
+
+
+async def test_n5_a_tool_is_not_asked_twice_for_the_same_while_its_answer_is_young() -> None:
+    asked: list[str] = []
+
+    @tool
+    async def look_up(word: str) -> str:
+        """Look a word up."""
+        asked.append(word)
+        return word.upper()
+
+    metrics = Metrics()
+    settings = load_settings(env={}, overrides={"cache.enabled": "true"})
+    logger = StructuredLogger()
+    try:
+        assert cached_tool(look_up, settings, cache=None, metrics=metrics, log=logger) is look_up
+        async with MemoryCache() as cache:
+            kept = cached_tool(look_up, settings, cache=cache, metrics=metrics, log=logger)
+            assert kept.info == look_up.info
+            for _ in range(3):
+                assert await kept.run('{"word": "a"}') == "A"
+            assert await kept.run('{"word": "b"}') == "B"
+        assert asked == ["a", "b"]
+    finally:
+        logger.close()
+    assert 'eino_cache_hit_rate{cache_type="tool"} 0.5' in metrics.render()[0].decode()
