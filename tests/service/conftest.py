@@ -18,7 +18,7 @@ def start(local_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Start servers with settings given as PYEINO_… variables; each has to end well."""
     running: list[Served] = []
 
-    def begin(**settings: str) -> Served:
+    def begin(*arguments: str, **settings: str) -> Served:
         folder = tmp_path_factory.mktemp("served")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -26,11 +26,12 @@ def start(local_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         log = folder / "server.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pyeino", "serve", "--port", str(port)],
+                [sys.executable, "-m", "pyeino", "serve", "--port", str(port), *arguments],
                 cwd=folder,
                 env={
                     **os.environ,
                     "PYEINO_DATABASE__URL": f"sqlite:///{folder}/served.db",
+                    "PYTHONPATH": os.pathsep.join(sys.path),
                     **settings,
                 },
                 stdin=subprocess.DEVNULL,

@@ -19,6 +19,7 @@ examples:
   pyeino serve                                serve the built-in model on http://127.0.0.1:8080
   pyeino serve app:answer --port 9000         serve the chain `answer` of app.py as the chat chain
   pyeino serve --set llm.max_tokens=512       change one setting
+  pyeino serve --chain summary=app:summary    a further chain, for options.chain
   pyeino chat                                 chat in the terminal, without a server
   pyeino chat "Why is the sky blue?"          one question
   pyeino chat --session plans                 go on with a session, or begin one of this name
@@ -119,6 +120,14 @@ def _add_serve(commands: _Group) -> None:
     )
     serve.add_argument(
         "chain", nargs="?", metavar="module:attribute", help=f"a compiled chain: {_OBJECT}"
+    )
+    serve.add_argument(
+        "--chain",
+        dest="further",
+        action="append",
+        default=[],
+        metavar="name=module:attribute",
+        help="a further chain, picked by options.chain; may be given again",
     )
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (default 8080; 0 takes a free one)")

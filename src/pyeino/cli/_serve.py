@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyeino.cli._exit import UsageError
 from pyeino.cli._objects import load_object
 from pyeino.cli._settings import settings_from
 from pyeino.compose import Runnable
@@ -14,20 +16,41 @@ from pyeino.server import ServerOptions, create_app, loop_factory, run_server
 from pyeino.service import ChatInput
 from pyeino.wiring import Settings, as_chat_chain, build
 
+ChatChain = Runnable[ChatInput, Message]
+_TAKEN = ("auto", "plain", "rag", "tools")
+
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 when everything ended well."""
     settings = settings_from(arguments)
-    chain: Runnable[ChatInput, Message] | None = None
+    chain: ChatChain | None = None
     if arguments.chain is not None:
         found: Any = load_object(arguments.chain)
         chain = as_chat_chain(found, name=arguments.chain)
+    further = further_chains(arguments.further)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings, chain))
+        return runner.run(_serve(settings, chain, further))
 
 
-async def _serve(settings: Settings, chain: Runnable[ChatInput, Message] | None) -> int:
-    async with build(settings, chat_chain=chain) as application:
+def further_chains(given: Sequence[str]) -> dict[str, ChatChain]:
+    """The chains of `--chain name=module:attribute`, by name. Raises UsageError."""
+    found: dict[str, ChatChain] = {}
+    for text in given:
+        name, mark, where = text.partition("=")
+        if not mark or not name.isidentifier() or name in _TAKEN or name in found:
+            raise UsageError(
+                f"--chain {text}: expected name=module:attribute, each with a name of its own "
+                f"other than {', '.join(_TAKEN)}",
+                remedy="for example --chain summary=app:summary",
+            )
+        found[name] = as_chat_chain(load_object(where), name=where)
+    return found
+
+
+async def _serve(
+    settings: Settings, chain: ChatChain | None, further: Mapping[str, ChatChain]
+) -> int:
+    async with build(settings, chat_chain=chain, further=further) as application:
         options = server_options(settings)
         app = create_app(
             application.service,

@@ -46,12 +46,14 @@ async def build(
     settings: Settings,
     *,
     chat_chain: Runnable[ChatInput, Message] | None = None,
+    further: Mapping[str, Runnable[ChatInput, Message]] | None = None,
     logger: StructuredLogger | None = None,
 ) -> AsyncGenerator[Application]:
     """The application that `settings` describe, open for as long as the `async with`.
 
     `chat_chain` answers instead of the default chain; then no model is loaded, and there is no
-    tool chain. A `logger` that is given is not closed. Raises AppError when the database or the
+    tool chain. `further` chains are there by name, picked by `options.chain`. A `logger` that is
+    given is not closed. Raises AppError when the database or the
     model cannot be opened; what was opened before is closed again.
     """
     async with AsyncExitStack() as stack:
@@ -81,6 +83,7 @@ async def build(
                 log,
                 metrics,
                 limits=service_limits(settings),
+                chains=further,
                 models=(chains.model,),
                 index_probe=found.probe if found else None,
                 embedder=found.embedder if found else None,

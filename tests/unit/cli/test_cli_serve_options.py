@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
-from pyeino.cli._serve import server_options
+import pytest
+
+from pyeino.cli._exit import UsageError
+from pyeino.cli._serve import further_chains, server_options
 from pyeino.server import ServerOptions
 from pyeino.wiring import load_settings
 
@@ -45,3 +49,19 @@ def test_every_setting_changes_its_option() -> None:
 def test_metrics_can_be_turned_off() -> None:
     options = server_options(load_settings(env={}, overrides={"metrics.enabled": "false"}))
     assert options.metrics_path is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["summary"], ["=app:x"], ["plain=app:x"], ["two words=app:x"], ["a=clichains:c"] * 2],
+)
+def test_a_chain_needs_a_name_of_its_own(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clichains.py").write_text(
+        "from pyeino import Chain\nc = Chain(str).then(str.upper).compile()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match="name=module:attribute"):
+        further_chains(given)
+    assert list(further_chains(["a=clichains:c"])) == ["a"]
