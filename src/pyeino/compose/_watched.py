@@ -80,9 +80,14 @@ class WatchedSource(Source[Any]):
             await self._finish(StreamClosedError("the reader of the stream has left"))
 
     def abandon(self) -> None:
-        """Stop the handlers: there is nobody left to wait for them."""
+        """Stop the handlers: there is nobody left to wait for them.
+
+        The collector may run in any thread, so the loop is asked to do it.
+        """
         for task in self._tasks:
-            task.cancel()
+            loop = task.get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
 
 
 class _View(Source[Any]):
