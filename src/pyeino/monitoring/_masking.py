@@ -26,7 +26,11 @@ _SECRET_WORDS = frozenset(
         "token",
     }
 )
-_SECRET_ENDS = ("api_key", "private_key", "access_key", "secret_key", "encryption_key")
+_SECRET_ENDS = tuple(
+    f"{name}_key{plural}"
+    for name in ("api", "private", "access", "secret", "encryption", "bootstrap")
+    for plural in ("", "s")
+)
 _ID_KEYS = frozenset({"user_id", "user", "principal", "end_user"})
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 
