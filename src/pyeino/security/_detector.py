@@ -124,6 +124,7 @@ def _is_card_number(digits: str) -> bool:
 def _is_id_number(digits: str) -> bool:
     """Whether the last character of a Chinese id number is the check of the others."""
     body, last = digits[:-1], digits[-1].upper()
-    total = sum(int(one) * (2 ** (17 - place) % 11) for place, one in enumerate(body))
+    total = sum(int(one) * (pow(2, 17 - place, 11)) for place, one in enumerate(body))
     expected = (12 - total % 11) % 11
-    return (10 if last == "X" else int(last)) == expected
+    found = 10 if last == "X" else int(last)
+    return found == expected
