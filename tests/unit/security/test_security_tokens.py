@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -230,3 +232,23 @@ def test_the_local_principal_may_do_everything() -> None:
     assert local.kind == "local"
     assert all(local.allows(scope) for scope in SCOPES)
     assert not local.allows("something else")
+
+
+def test_a_program_without_the_extra_masks_and_is_told_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["jwt"] = sys.modules["cryptography"] = None
+from pyeino.errors import MissingDependencyError
+from pyeino.monitoring import mask_text
+from pyeino.security import AuthService, EncryptionService, new_api_key
+assert mask_text("password=hunter2") == "password=***"
+new_api_key()
+for make in (lambda: AuthService("x" * 32), lambda: EncryptionService(key=bytes(32))):
+    try:
+        make()
+    except MissingDependencyError as error:
+        assert "pyeino[security]" in str(error), error
+    else:
+        raise AssertionError("made without its library")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
