@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -26,6 +27,7 @@ from pyeino.service import Authenticator, CreatedApiKey, create_api_key
 from pyeino.stores import ApiKeyRepository, TokenRepository
 
 SECRET = new_secret()
+_VALIDATE = AuthService.validate_token
 BOOTSTRAP = "bootstrap-key-of-the-tests-0123456789"
 
 
@@ -201,6 +203,19 @@ async def test_most_requests_ask_no_database() -> None:
     world.clock.now -= 5  # a clock that is set back makes nothing young again
     await world.one.authenticate(api_key=key.plain)
     assert world.keys.looks == 3
+
+
+async def test_a_token_is_checked_once_and_expires_all_the_same() -> None:
+    world = World(cache_ttl=3600.0)
+    token = AuthService(SECRET, timedelta(seconds=60), clock=world.clock).generate_token("b", [])
+    with mock.patch.object(AuthService, "validate_token", autospec=True) as check:
+        check.side_effect = _VALIDATE
+        for _ in range(20):
+            assert (await world.one.authenticate(bearer=token)).user_id == "b"
+        assert check.call_count == 1
+        world.clock.now += 66
+        await _refused(world.one.authenticate(bearer=token), "TOKEN_EXPIRED")
+        await _refused(world.one.authenticate(bearer=f"{token}x"), "INVALID_TOKEN")
 
 
 async def test_what_is_remembered_has_a_bound() -> None:
