@@ -16,11 +16,13 @@ from pyeino.integrations.sql._postgres_driver import (
 )
 from pyeino.integrations.sql._postgres_messages import PostgresMessageRepository
 from pyeino.integrations.sql._postgres_pool import CallPool
+from pyeino.integrations.sql._postgres_queue import PostgresQueue
 from pyeino.integrations.sql._postgres_text import from_text, to_text
 from pyeino.integrations.sql._rows import Row, encode_metadata, now, to_micros, to_session
 from pyeino.stores import (
     MAX_INTEGER,
     Page,
+    QueueOptions,
     Session,
     check_limit,
     decode_session_cursor,
@@ -33,7 +35,7 @@ _FIELDS = ("id", "user_id", "title", "metadata", "created_at", "updated_at")
 
 
 class PostgresScope:
-    """What one tenant may see: `sessions` and `messages`."""
+    """What one tenant may see: `sessions`, `messages`, and queues by name."""
 
     def __init__(self, pool: CallPool, *, tenant: str) -> None:
         if not tenant:
@@ -41,6 +43,15 @@ class PostgresScope:
         self.tenant = tenant
         self.sessions = PostgresSessionRepository(pool, tenant=tenant)
         self.messages = PostgresMessageRepository(pool, tenant=tenant)
+        self._pool = pool
+
+    def queue(self, name: str, *, options: QueueOptions | None = None) -> PostgresQueue:
+        """The queue of this name, there from its first message on; ValueError without a name."""
+        if not name:
+            raise ValueError("a queue needs a name")
+        return PostgresQueue(
+            self._pool, tenant=self.tenant, name=name, options=options or QueueOptions()
+        )
 
 
 class PostgresSessionRepository:

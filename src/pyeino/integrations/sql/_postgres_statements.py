@@ -25,28 +25,29 @@ class Statement:
         return [values[name] for name in self.names]
 
 
-def _compiled(statement: ClauseElement) -> Statement:
+def compiled_for_postgres(statement: ClauseElement) -> Statement:
+    """The statement as text with numbered parameters, and their names."""
     compiled = statement.compile(dialect=_DIALECT)
     names: list[str] = getattr(compiled, "positiontup", None) or []
     return Statement(text=str(compiled), names=tuple(names))
 
 
-INSERT_SESSION = _compiled(core.INSERT_SESSION)
-SELECT_SESSION = _compiled(core.SELECT_SESSION)
-LOCK_SESSION = _compiled(core.LOCK_SESSION)
-SESSION_EXISTS = _compiled(core.SESSION_EXISTS)
-UPDATE_SESSION = _compiled(core.UPDATE_SESSION)
-TOUCH_SESSION = _compiled(core.TOUCH_SESSION)
-DELETE_SESSION = _compiled(core.DELETE_SESSION)
-LIST_SESSIONS = _compiled(core.LIST_SESSIONS)
-INSERT_MESSAGE = _compiled(core.INSERT_MESSAGE)
-LAST_POSITION = _compiled(core.LAST_POSITION)
-SELECT_MESSAGE = _compiled(core.SELECT_MESSAGE)
-TURN_STATUS = _compiled(core.TURN_STATUS)
-END_TURN = _compiled(core.END_TURN)
-SET_ANSWER = _compiled(core.SET_ANSWER)
-LIST_FORWARD = _compiled(core.LIST_FORWARD)
-LIST_BACKWARD = _compiled(core.LIST_BACKWARD)
-HISTORY = _compiled(core.HISTORY)
-LOCK_STALE = _compiled(core.LOCK_STALE)
-FAIL_STALE = _compiled(core.FAIL_STALE)
+INSERT_SESSION = compiled_for_postgres(core.INSERT_SESSION)
+SELECT_SESSION = compiled_for_postgres(core.SELECT_SESSION)
+LOCK_SESSION = compiled_for_postgres(core.LOCK_SESSION)
+SESSION_EXISTS = compiled_for_postgres(core.SESSION_EXISTS)
+UPDATE_SESSION = compiled_for_postgres(core.UPDATE_SESSION)
+TOUCH_SESSION = compiled_for_postgres(core.TOUCH_SESSION)
+DELETE_SESSION = compiled_for_postgres(core.DELETE_SESSION)
+LIST_SESSIONS = compiled_for_postgres(core.LIST_SESSIONS)
+INSERT_MESSAGE = compiled_for_postgres(core.INSERT_MESSAGE)
+LAST_POSITION = compiled_for_postgres(core.LAST_POSITION)
+SELECT_MESSAGE = compiled_for_postgres(core.SELECT_MESSAGE)
+TURN_STATUS = compiled_for_postgres(core.TURN_STATUS)
+END_TURN = compiled_for_postgres(core.END_TURN)
+SET_ANSWER = compiled_for_postgres(core.SET_ANSWER)
+LIST_FORWARD = compiled_for_postgres(core.LIST_FORWARD)
+LIST_BACKWARD = compiled_for_postgres(core.LIST_BACKWARD)
+HISTORY = compiled_for_postgres(core.HISTORY)
+LOCK_STALE = compiled_for_postgres(core.LOCK_STALE)
+FAIL_STALE = compiled_for_postgres(core.FAIL_STALE)

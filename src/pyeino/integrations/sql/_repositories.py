@@ -10,10 +10,12 @@ from pyeino.integrations.sql import _statements as sql
 from pyeino.integrations.sql._jobs import JobQueue
 from pyeino.integrations.sql._messages import SqlMessageRepository
 from pyeino.integrations.sql._passages import SqlPassageStore
+from pyeino.integrations.sql._queue import SqlQueue
 from pyeino.integrations.sql._rows import encode_metadata, now, to_micros, to_session
 from pyeino.stores import (
     MAX_INTEGER,
     Page,
+    QueueOptions,
     Session,
     check_limit,
     decode_session_cursor,
@@ -24,7 +26,7 @@ from pyeino.stores import (
 
 
 class SqlScope:
-    """What one tenant may see: `sessions`, `messages` and `passages`."""
+    """What one tenant may see: `sessions`, `messages`, `passages`, and queues by name."""
 
     def __init__(self, reads: JobQueue, writes: JobQueue, *, tenant: str) -> None:
         if not tenant:
@@ -33,6 +35,20 @@ class SqlScope:
         self.sessions = SqlSessionRepository(reads, writes, tenant=tenant)
         self.messages = SqlMessageRepository(reads, writes, tenant=tenant)
         self.passages = SqlPassageStore(reads, writes, tenant=tenant)
+        self._reads = reads
+        self._writes = writes
+
+    def queue(self, name: str, *, options: QueueOptions | None = None) -> SqlQueue:
+        """The queue of this name, there from its first message on; ValueError without a name."""
+        if not name:
+            raise ValueError("a queue needs a name")
+        return SqlQueue(
+            self._reads,
+            self._writes,
+            tenant=self.tenant,
+            name=name,
+            options=options or QueueOptions(),
+        )
 
 
 class SqlSessionRepository:

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError("SQLAlchemy", extra="sql") from error
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every schema that ever was, oldest first; the last one is what `metadata` describes."""
 
 APPLICATION_ID: Final = 0x65696E6F
@@ -141,3 +141,21 @@ passages = Table(
     Index(None, "number", unique=True),
 )
 """`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by."""
+
+queue_messages = Table(
+    "queue_messages",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("visible_at", BigInteger, nullable=False),
+    Column("lease", Text, nullable=False),
+    Column("dead_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "queue", "id"),
+    Index(None, "tenant", "queue", "dead_at", "number"),
+)
+"""`number` is the order of arrival; `dead_at` is 0 as long as the message may be received."""
