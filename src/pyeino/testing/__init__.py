@@ -1,5 +1,6 @@
 """Fakes to test applications with, and the suites that implementations have to pass."""
 
+from pyeino.testing._blobs import BLOB_CHECKS, BlobCheck
 from pyeino.testing._caches import CACHE_CHECKS, CacheCheck
 from pyeino.testing._chat_model import CHAT_MODEL_CHECKS, ChatModelCheck, ChatModelSubject
 from pyeino.testing._clock import run_in_virtual_time
@@ -11,11 +12,13 @@ from pyeino.testing._rate_limits import RATE_LIMIT_CHECKS, RateLimitCheck
 from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
 
 __all__ = [
+    "BLOB_CHECKS",
     "CACHE_CHECKS",
     "CHAT_MODEL_CHECKS",
     "QUEUE_CHECKS",
     "RATE_LIMIT_CHECKS",
     "STORE_CHECKS",
+    "BlobCheck",
     "CacheCheck",
     "CallState",
     "ChatModelCheck",
