@@ -5,7 +5,8 @@ from pyeino.retrieval._citations import Citation, PackedPassages, cite, pack_pas
 from pyeino.retrieval._files import PLAIN_PARSERS, FileLoader
 from pyeino.retrieval._fusion import Fusion
 from pyeino.retrieval._hybrid import CalibratedRetriever, HybridRetriever, HybridRetrieverConfig
-from pyeino.retrieval._ingest import Ingestor, IngestProgress, IngestReport
+from pyeino.retrieval._ingest import Ingestor
+from pyeino.retrieval._ingest_report import IngestProgress, IngestReport
 from pyeino.retrieval._legs import DEFAULT_INDEX, KeywordRetriever, VectorRetriever
 from pyeino.retrieval._marks import LegScore, degraded_legs, leg_scores, similarity_of
 from pyeino.retrieval._parsers import MarkdownParser

@@ -156,7 +156,7 @@ async def check_cancelled_calls_leave_it_whole(blobs: BlobStore) -> None:
     await blobs.put("k", old)
     for turns in range(12):
         for call in (blobs.put("k", new), blobs.stream("k", chunk_bytes=9_999).concat()):
-            task: asyncio.Task[object] = asyncio.ensure_future(call)  # type: ignore[arg-type]
+            task: asyncio.Task[object] = asyncio.ensure_future(call)
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()

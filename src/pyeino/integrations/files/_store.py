@@ -137,7 +137,7 @@ class LocalBlobStore:
     async def _pieces(self, name: str, chunk_bytes: int) -> AsyncIterator[bytes]:
         path = path_of(self._files, name)
         # Opened and closed in a thread that is waited for, whatever the reader does meanwhile.
-        opening = asyncio.ensure_future(self._run(lambda: self._found(lambda: path.open("rb"))))
+        opening = asyncio.ensure_future(self._run(lambda: self._found(lambda: _open(path))))
         try:
             file = await asyncio.shield(opening)
             while piece := await self._run(_reader(file, chunk_bytes)):
@@ -221,6 +221,10 @@ def _walk(folder: Path, below: str, after: str) -> Iterator[tuple[str, Path]]:
                 yield from _walk(Path(entry.path), name[:-1], after)
         elif name > after:
             yield name, Path(entry.path)
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _remove(path: Path) -> None:

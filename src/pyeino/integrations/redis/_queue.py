@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class RedisQueue:
                 options.max_dead,
                 _GIVEN_UP,
             )
-            if isinstance(found, list):
+            if not isinstance(found, bytes):
                 return _lease(found, token)
             left = until - time.monotonic()
             if left <= 0:
@@ -145,7 +145,7 @@ class RedisQueue:
     async def _run(self, script: scripts.Script, *values: Any) -> Any:
         return await self._call(lambda client: script.run(client, self._keys, *values))
 
-    async def _call(self, command: Any) -> Any:
+    async def _call(self, command: Callable[[Any], Awaitable[Any]]) -> Any:
         if self._closed:
             raise store_closed("queue")
         return await self._database.run(command)

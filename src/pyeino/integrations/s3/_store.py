@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, cast
 
 from pyeino.errors import MissingDependencyError
 from pyeino.integrations.s3._address import S3Address
@@ -34,6 +34,9 @@ try:
     from obstore.store import S3Store
 except ImportError as error:
     raise MissingDependencyError("obstore", extra="s3") from error
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 ResultT = TypeVar("ResultT")
 _RETRIES: Final = 2
@@ -180,8 +183,9 @@ class S3BlobStore:
 
     def _list(self, below: str | None, limit: int, after: str | None) -> Page[BlobInfo]:
         found: list[BlobInfo] = []
+        listed = cast("Any", obstore).list
         batches: Iterator[Sequence[_Meta]] = iter(
-            obstore.list(self._store, below, offset=after, chunk_size=limit + 1)
+            listed(self._store, below, offset=after, chunk_size=limit + 1)
         )
         for batch in batches:
             found.extend(map(_info, batch))
@@ -193,7 +197,7 @@ class S3BlobStore:
 
 
 def _make(address: S3Address, wait_seconds: float) -> S3Store:
-    config: dict[str, Any] = {"region": address.region}
+    config: S3Config = {"region": address.region}
     if address.endpoint:
         config["endpoint"] = address.endpoint
         config["virtual_hosted_style_request"] = False
@@ -206,7 +210,7 @@ def _make(address: S3Address, wait_seconds: float) -> S3Store:
     return S3Store(
         address.bucket,
         prefix=address.prefix or None,
-        config=config,  # pyright: ignore[reportArgumentType]
+        config=config,
         client_options={
             "allow_http": address.endpoint.startswith("http://"),
             "connect_timeout": "5s",
