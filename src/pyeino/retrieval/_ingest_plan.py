@@ -39,7 +39,7 @@ class IngestPlan:
 async def plan_ingest(
     path: str | Path, *, store: PassageStore, loader: FileLoader, index: str, origin: str
 ) -> IngestPlan:
-    """What brings `index` in line with `path`; NotFoundError FILE_NOT_FOUND when it is not there."""
+    """What brings `index` in line with `path`; NotFoundError FILE_NOT_FOUND when there is none."""
     root = Path(path)
     files = await asyncio.to_thread(find_files, root)
     place = await asyncio.to_thread(Place.of, root, origin)

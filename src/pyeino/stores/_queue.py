@@ -92,6 +92,11 @@ class Queue(Protocol):
     `receive` loses nothing: at the latest after the visibility timeout the message comes again.
     """
 
+    @property
+    def options(self) -> QueueOptions:
+        """How this queue behaves."""
+        ...
+
     async def enqueue(
         self, payload: bytes, *, message_id: str | None = None, delay: float = 0.0
     ) -> str:

@@ -12,9 +12,10 @@ from pyeino.compose import Runnable
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits
-from pyeino.stores import Cache, RateLimitStore
+from pyeino.stores import BlobStore, Cache, Queue, RateLimitStore
 from pyeino.wiring._chains import default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
+from pyeino.wiring._jobs import counted_queue, open_jobs
 from pyeino.wiring._retrieval import Retrieval, passages_of
 from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
@@ -28,6 +29,8 @@ class Application:
 
     `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
+    `queue` holds ingestion jobs, `blobs` the files they speak of: embedded, or on the servers of
+    `queue.url` and `storage.url`.
     `retrieval` is None where it is turned off, or its extra is not installed.
     """
 
@@ -38,6 +41,8 @@ class Application:
     settings: Settings
     cache: Cache | None
     rate_limits: RateLimitStore
+    queue: Queue
+    blobs: BlobStore
     retrieval: Retrieval | None = None
 
 
@@ -66,8 +71,9 @@ async def build(
         database = await open_database(settings, logger=log)
         stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack)
-        probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
+        jobs = await open_jobs(settings, stack, scope=scope)
+        probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
         store, cache = passages_of(scope), shared.cache
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
@@ -91,6 +97,7 @@ async def build(
             )
         )
         _watch(metrics, service=service, database=database, log=log)
+        await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
         yield Application(
             service=service,
             metrics=metrics,
@@ -99,6 +106,8 @@ async def build(
             settings=settings,
             cache=shared.cache,
             rate_limits=shared.rate_limits,
+            queue=jobs.queue,
+            blobs=jobs.blobs,
             retrieval=chains.retrieval,
         )
 

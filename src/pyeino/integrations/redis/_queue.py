@@ -50,7 +50,7 @@ class RedisQueue:
         if not (prefix and tenant and name):
             raise ValueError("a queue needs a prefix, a tenant and a name")
         self.name = name
-        self.options = options
+        self._options = options
         self._database = database
         # The length tells ("a:b", "c") from ("a", "b:c"); braces keep the keys on one node.
         whole = f"{prefix}{{{len(tenant)}:{tenant}:{name}}}:"
@@ -59,13 +59,18 @@ class RedisQueue:
         self._block = block_seconds
         self._closed = False
 
+    @property
+    def options(self) -> QueueOptions:
+        """How this queue behaves."""
+        return self._options
+
     async def enqueue(
         self, payload: bytes, *, message_id: str | None = None, delay: float = 0.0
     ) -> str:
         """Put a message in; its id."""
         check_message(payload, message_id, delay)
         chosen = message_id or secrets.token_hex(16)
-        most = self.options.max_length
+        most = self._options.max_length
         if not await self._run(scripts.ENQUEUE, chosen, bytes(payload), _micros(delay), most):
             raise queue_full(self.name, most)
         return chosen
@@ -74,7 +79,7 @@ class RedisQueue:
         """The oldest message that is ready, leased to the caller."""
         until = time.monotonic() + wait
         token = secrets.token_hex(16)
-        options = self.options
+        options = self._options
         while True:
             found = await self._run(
                 scripts.RECEIVE,
@@ -109,15 +114,15 @@ class RedisQueue:
                 lease.token,
                 _micros(delay),
                 clean_reason(reason),
-                self.options.max_attempts,
-                self.options.max_dead,
+                self._options.max_attempts,
+                self._options.max_dead,
                 _GIVEN_UP,
             )
         )
 
     async def reject(self, lease: Lease, *, reason: str) -> bool:
         """Make it a dead letter now."""
-        values = (lease.id, lease.token, clean_reason(reason), self.options.max_dead)
+        values = (lease.id, lease.token, clean_reason(reason), self._options.max_dead)
         return bool(await self._run(scripts.REJECT, *values))
 
     async def counts(self) -> QueueCounts:

@@ -34,12 +34,17 @@ class PostgresQueue:
 
     def __init__(self, pool: CallPool, *, tenant: str, name: str, options: QueueOptions) -> None:
         self.name = name
-        self.options = options
+        self._options = options
         self._pool = pool
         self._own = {"tenant": tenant, "queue": name}
         self._timeout = to_micros(options.visibility_timeout)
         self._changed = Wakeups()
         self._closed = False
+
+    @property
+    def options(self) -> QueueOptions:
+        """How this queue behaves."""
+        return self._options
 
     async def enqueue(
         self, payload: bytes, *, message_id: str | None = None, delay: float = 0.0
@@ -54,8 +59,8 @@ class PostgresQueue:
             await _run(db, sql.forget_dead, values)
             if await _row(db, sql.exists, values) is not None:
                 return
-            if (await _one(db, sql.live, values))[0] >= self.options.max_length:
-                raise queue_full(self.name, self.options.max_length)
+            if (await _one(db, sql.live, values))[0] >= self._options.max_length:
+                raise queue_full(self.name, self._options.max_length)
             last = (await _one(db, sql.last, values))[0]
             await _run(db, sql.insert, {**values, "number": last + 1})
 
@@ -87,7 +92,7 @@ class PostgresQueue:
             held = await _row(db, sql.attempts, values)
             if held is None:
                 return False
-            if held[0] < self.options.max_attempts:
+            if held[0] < self._options.max_attempts:
                 return await _changed(db, sql.give_back, values)
             await self._bury(db, values, why or given_up(held[0]))
             return True
@@ -134,14 +139,14 @@ class PostgresQueue:
             message_id, payload, attempts = found[0], found[1], found[2]
             token = secrets.token_hex(16)
             values = self._values(message_id, token=token, timeout=self._timeout)
-            if attempts < self.options.max_attempts:
+            if attempts < self._options.max_attempts:
                 await _run(db, sql.take, values)
                 return Lease(id=message_id, payload=payload, attempts=attempts + 1, token=token)
             await self._bury(db, values, given_up(attempts))
 
     async def _bury(self, db: Connection, values: dict[str, Any], why: str) -> None:
         await _run(db, sql.bury, {**values, "why": why})
-        await _run(db, sql.trim_dead, {**self._own, "limit": self.options.max_dead})
+        await _run(db, sql.trim_dead, {**self._own, "limit": self._options.max_dead})
 
     def _values(self, message_id: str, **more: Any) -> dict[str, Any]:
         return {**self._own, "message_id": message_id, **more}

@@ -38,13 +38,18 @@ class SqlQueue:
         self, reads: JobQueue, writes: JobQueue, *, tenant: str, name: str, options: QueueOptions
     ) -> None:
         self.name = name
-        self.options = options
+        self._options = options
         self._reads = reads
         self._writes = writes
         self._own = {"tenant": tenant, "queue": name}
         self._timeout = to_micros(options.visibility_timeout)
         self._changed = Wakeups()
         self._closed = False
+
+    @property
+    def options(self) -> QueueOptions:
+        """How this queue behaves."""
+        return self._options
 
     async def enqueue(
         self, payload: bytes, *, message_id: str | None = None, delay: float = 0.0
@@ -58,8 +63,8 @@ class SqlQueue:
             db.execute(sql.forget_dead, values)
             if db.execute(sql.exists, values).fetchone():
                 return
-            if db.execute(sql.live, values).fetchone()[0] >= self.options.max_length:
-                raise queue_full(self.name, self.options.max_length)
+            if db.execute(sql.live, values).fetchone()[0] >= self._options.max_length:
+                raise queue_full(self.name, self._options.max_length)
             last = db.execute(sql.last, values).fetchone()[0]
             db.execute(sql.insert, {**values, "number": last + 1, "now": now()})
 
@@ -91,7 +96,7 @@ class SqlQueue:
             held = db.execute(sql.attempts, values).fetchone()
             if held is None:
                 return False
-            if held[0] < self.options.max_attempts:
+            if held[0] < self._options.max_attempts:
                 return _changed(db, sql.give_back, values | {"now": now()})
             self._bury(db, values, why or given_up(held[0]))
             return True
@@ -145,7 +150,7 @@ class SqlQueue:
             values = self._values(
                 message_id, token=secrets.token_hex(16), timeout=self._timeout, now=moment
             )
-            if attempts < self.options.max_attempts:
+            if attempts < self._options.max_attempts:
                 db.execute(sql.take, values)
                 return Lease(
                     id=message_id, payload=payload, attempts=attempts + 1, token=values["token"]
@@ -154,7 +159,7 @@ class SqlQueue:
 
     def _bury(self, db: sqlite3.Connection, values: dict[str, Any], why: str) -> None:
         db.execute(sql.bury, {**values, "why": why, "now": now()})
-        db.execute(sql.trim_dead, {**self._own, "limit": self.options.max_dead})
+        db.execute(sql.trim_dead, {**self._own, "limit": self._options.max_dead})
 
     def _values(self, message_id: str, **more: Any) -> dict[str, Any]:
         return {**self._own, "message_id": message_id, **more}
