@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyeino.errors import MissingDependencyError
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._problem import SettingProblem
@@ -155,7 +156,7 @@ def _check_jobs(settings: Settings) -> Iterator[SettingProblem]:
             S3Address.parse(url)
         except MissingDependencyError as error:
             yield problem_at(
-                settings, "storage.url", "the extra s3 is not installed", remedy=error.install
+                settings, "storage.url", "the extra s3 is not installed", remedy=error.remedy or ""
             )
         except ValueError as error:
             yield problem_at(settings, "storage.url", "not a bucket", remedy=_sentence(error))
