@@ -18,7 +18,7 @@ from pyeino.wiring._tree import Settings
 Probe = Callable[[], Awaitable[None]]
 
 # A worker that dies delays its document by this at most; one that lives extends its lease.
-INGEST_OPTIONS: Final = QueueOptions(visibility_timeout=20.0)
+INGEST_OPTIONS: Final = QueueOptions(visibility_timeout=10.0)
 _POOL_SIZE: Final = 8
 _COUNT_EVERY: Final = 2.0
 

@@ -26,7 +26,7 @@ def notes(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
     folder.mkdir()
     for number in range(6):
-        words = " ".join(f"word{number}x{count}" for count in range(300))
+        words = " ".join(f"word{number}x{count}" for count in range(200))
         (folder / f"n{number}.txt").write_text(f"Note {number}. {words}\n")
     return folder
 

@@ -12,21 +12,37 @@ from typing import Final
 
 from pyeino.errors import ExternalError
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (
+    "STORAGE_FULL",
+    "The disk of the file storage is full",
+    "Free some space on it, or name another folder in storage.url.",
+    507,
+)
+_REFUSED = (
+    "STORAGE_REFUSED",
+    "The file storage may not be used",
+    "Give this process read and write access to the folder of storage.url.",
+    503,
+)
+_UNREACHABLE = (
+    "STORAGE_UNREACHABLE",
+    "The file storage cannot be used",
+    "Check that storage.url names a folder, and the health of its disk.",
+    503,
+)
+_BY_ERRNO: Final = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.EROFS: _REFUSED,
+}
 
 
 def as_storage_error(error: OSError, *, where: str) -> ExternalError:
     """`error` with a remedy; the folder stands in `where`, for the log."""
-    if error.errno in _FULL:
-        code, message, status = "STORAGE_FULL", "The disk of the file storage is full", 507
-        remedy = "Free some space on it, or name another folder in storage.url."
-    elif error.errno in _REFUSED:
-        code, message, status = "STORAGE_REFUSED", "The file storage may not be used", 503
-        remedy = "Give this process read and write access to the folder of storage.url."
-    else:
-        code, message, status = "STORAGE_UNREACHABLE", "The file storage cannot be used", 503
-        remedy = "Check that storage.url names a folder, and the health of its disk."
+    code, message, remedy, status = _BY_ERRNO.get(error.errno or 0, _UNREACHABLE)
     found = ExternalError(code, message, details=remedy, cause=error, http_status=status)
     found.where = where
     found.remedy = remedy

@@ -18,37 +18,35 @@ except ImportError as error:
 KNOWN = (BaseError, OSError, PermissionError)
 
 
+_NO_BUCKET = (
+    "STORAGE_NO_BUCKET",
+    "The bucket of the file storage is not there",
+    "Make it, or name another one in storage.url.",
+)
+_REFUSED = (
+    "STORAGE_REFUSED",
+    "The file storage refuses this user",
+    "Check the credentials of storage.url, and what they may do with the bucket.",
+)
+_UNREACHABLE = (
+    "STORAGE_UNREACHABLE",
+    "The file storage cannot be reached",
+    "Check the endpoint and region of storage.url, and the network.",
+)
+
+
 def as_storage_error(error: Exception, *, where: str) -> AppError:
     """`error` with a remedy; the bucket stands in `where`, for the log."""
-    text = str(error)
-    if "NoSuchBucket" in text:
-        found = _external(
-            "STORAGE_NO_BUCKET",
-            "The bucket of the file storage is not there",
-            "Make it, or name another one in storage.url.",
-            error,
-        )
+    known = _UNREACHABLE
+    if "NoSuchBucket" in str(error):
+        known = _NO_BUCKET
     elif isinstance(error, FileNotFoundError):
         return blob_not_found()
     elif isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
-        found = _external(
-            "STORAGE_REFUSED",
-            "The file storage refuses this user",
-            "Check the credentials of storage.url, and what they may do with the bucket.",
-            error,
-        )
-    else:
-        found = _external(
-            "STORAGE_UNREACHABLE",
-            "The file storage cannot be reached",
-            "Check the endpoint and region of storage.url, and the network.",
-            error,
-        )
+        known = _REFUSED
+    code, message, remedy = known
+    found = ExternalError(code, message, details=remedy, cause=error, http_status=503)
     found.where = where
-    found.remedy = found.details
+    found.remedy = remedy
     found.add_note(f"storage: {where}")
     return found
-
-
-def _external(code: str, message: str, remedy: str, cause: Exception) -> ExternalError:
-    return ExternalError(code, message, details=remedy, cause=cause, http_status=503)
