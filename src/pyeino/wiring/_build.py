@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
+from pyeino.integrations.sql import PostgresScope, SqlScope
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits
 from pyeino.stores import BlobStore, Cache, Queue, RateLimitStore
-from pyeino.wiring._chains import default_chains, own_chain
+from pyeino.wiring._chains import Chains, default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._jobs import counted_queue, open_jobs
 from pyeino.wiring._retrieval import Retrieval, passages_of
@@ -73,31 +74,16 @@ async def build(
         shared = await open_shared(settings, stack)
         scope = database.scope()
         jobs = await open_jobs(settings, stack, scope=scope)
+        await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
         probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
         store, cache = passages_of(scope), shared.cache
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
-        found = chains.retrieval
         service = await stack.enter_async_context(
-            ChatService(
-                chains.chat,
-                chains.rag,
-                chains.tools,
-                scope.sessions,
-                scope.messages,
-                log,
-                metrics,
-                limits=service_limits(settings),
-                chains=further,
-                models=(chains.model,),
-                index_probe=found.probe if found else None,
-                embedder=found.embedder if found else None,
-                embedding_model=found.embedding_model if found else "embedding",
-            )
+            _make_service(settings, scope, chains, further=further, log=log, metrics=metrics)
         )
         _watch(metrics, service=service, database=database, log=log)
-        await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
         yield Application(
             service=service,
             metrics=metrics,
@@ -110,6 +96,33 @@ async def build(
             blobs=jobs.blobs,
             retrieval=chains.retrieval,
         )
+
+
+def _make_service(
+    settings: Settings,
+    scope: SqlScope | PostgresScope,
+    chains: Chains,
+    *,
+    further: Mapping[str, Runnable[ChatInput, Message]] | None,
+    log: StructuredLogger,
+    metrics: Metrics,
+) -> ChatService:
+    found = chains.retrieval
+    return ChatService(
+        chains.chat,
+        chains.rag,
+        chains.tools,
+        scope.sessions,
+        scope.messages,
+        log,
+        metrics,
+        limits=service_limits(settings),
+        chains=further,
+        models=(chains.model,),
+        index_probe=found.probe if found else None,
+        embedder=found.embedder if found else None,
+        embedding_model=found.embedding_model if found else "embedding",
+    )
 
 
 def _watch(

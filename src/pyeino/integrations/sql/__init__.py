@@ -6,6 +6,7 @@ from pyeino.integrations.sql._passages import SqlPassageStore
 from pyeino.integrations.sql._postgres import PostgresDatabase, PostgresOptions
 from pyeino.integrations.sql._postgres_address import POSTGRES_SCHEMES
 from pyeino.integrations.sql._postgres_queue import PostgresQueue
+from pyeino.integrations.sql._postgres_sessions import PostgresScope
 from pyeino.integrations.sql._queue import SqlQueue
 from pyeino.integrations.sql._repositories import SqlScope, SqlSessionRepository
 from pyeino.integrations.sql._schema_state import SchemaState
@@ -15,6 +16,7 @@ __all__ = [
     "PostgresDatabase",
     "PostgresOptions",
     "PostgresQueue",
+    "PostgresScope",
     "SchemaState",
     "SqlMessageRepository",
     "SqlPassageStore",

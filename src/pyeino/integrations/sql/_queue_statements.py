@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -38,6 +38,8 @@ StatementT = TypeVar("StatementT")
 
 _NOTHING: Final = literal_column("0", Integer)
 _ONE: Final = literal_column("1", Integer)
+_ALIVE: Final = q.c.dead_at == _NOTHING
+_DEAD: Final = q.c.dead_at > _NOTHING
 _NO_LEASE: Final = literal_column("''", Text)
 
 
@@ -67,34 +69,20 @@ def _statements(
 ) -> QueueStatements[StatementT]:
     own = and_(q.c.tenant == bindparam("tenant"), q.c.queue == bindparam("queue"))
     key = and_(own, q.c.id == bindparam("message_id"))
-    alive, dead = q.c.dead_at == _NOTHING, q.c.dead_at > _NOTHING
-    held = and_(key, alive, q.c.lease == bindparam("token"))
+    held = and_(key, _ALIVE, q.c.lease == bindparam("token"))
     due = q.c.visible_at <= now
     delayed = now + bindparam("delay", type_=BigInteger)
     until = now + bindparam("timeout", type_=BigInteger)
     newest = (q.c.dead_at.desc(), q.c.number.desc())
-    kept = select(q.c.id).where(own, dead).order_by(*newest).limit(bindparam("limit"))
+    kept = select(q.c.id).where(own, _DEAD).order_by(*newest).limit(bindparam("limit"))
     return QueueStatements(
-        insert=compiled(
-            insert(q).values(
-                tenant=bindparam("tenant"),
-                queue=bindparam("queue"),
-                id=bindparam("message_id"),
-                number=bindparam("number"),
-                payload=bindparam("payload"),
-                attempts=_NOTHING,
-                visible_at=delayed,
-                lease=_NO_LEASE,
-                dead_at=_NOTHING,
-                reason=_NO_LEASE,
-            )
-        ),
+        insert=compiled(insert(q).values(**_new_row(), visible_at=delayed)),
         exists=compiled(select(q.c.dead_at).where(key)),
-        live=compiled(select(func.count()).select_from(q).where(own, alive)),
+        live=compiled(select(func.count()).select_from(q).where(own, _ALIVE)),
         last=compiled(select(func.coalesce(func.max(q.c.number), _NOTHING)).where(own)),
         ready=compiled(
             select(q.c.id, q.c.payload, q.c.attempts)
-            .where(own, alive, due)
+            .where(own, _ALIVE, due)
             .order_by(q.c.number)
             .limit(_ONE)
             .offset(_NOTHING)
@@ -120,22 +108,37 @@ def _statements(
         ),
         counts=compiled(
             select(
-                _count_if(and_(alive, due)),
-                _count_if(and_(alive, ~due, q.c.lease == _NO_LEASE)),
-                _count_if(and_(alive, ~due, q.c.lease != _NO_LEASE)),
-                _count_if(dead),
+                _count_if(and_(_ALIVE, due)),
+                _count_if(and_(_ALIVE, ~due, q.c.lease == _NO_LEASE)),
+                _count_if(and_(_ALIVE, ~due, q.c.lease != _NO_LEASE)),
+                _count_if(_DEAD),
             ).where(own)
         ),
         dead=compiled(
             select(q.c.id, q.c.payload, q.c.attempts, q.c.reason, q.c.dead_at)
-            .where(own, dead)
+            .where(own, _DEAD)
             .order_by(*newest)
             .limit(bindparam("limit"))
             .offset(_NOTHING)
         ),
-        forget_dead=compiled(delete(q).where(key, dead)),
-        trim_dead=compiled(delete(q).where(own, dead, q.c.id.not_in(kept.offset(_NOTHING)))),
+        forget_dead=compiled(delete(q).where(key, _DEAD)),
+        trim_dead=compiled(delete(q).where(own, _DEAD, q.c.id.not_in(kept.offset(_NOTHING)))),
     )
+
+
+def _new_row() -> dict[str, ColumnElement[Any]]:
+    """A message that nobody has had yet; when it is visible is set beside this."""
+    return {
+        "tenant": bindparam("tenant"),
+        "queue": bindparam("queue"),
+        "id": bindparam("message_id"),
+        "number": bindparam("number"),
+        "payload": bindparam("payload"),
+        "attempts": _NOTHING,
+        "lease": _NO_LEASE,
+        "dead_at": _NOTHING,
+        "reason": _NO_LEASE,
+    }
 
 
 def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
