@@ -10,7 +10,10 @@ from pyeino.stores._blobs import (
     normal_key,
 )
 from pyeino.stores._cache import MAX_KEY_BYTES, Cache, check_key, check_ttl
+from pyeino.stores._credentials import ApiKey, ApiKeyRepository, Rotation, TokenRepository
 from pyeino.stores._errors import (
+    api_key_exists,
+    api_key_not_found,
     blob_not_found,
     blob_too_large,
     invalid_argument,
@@ -63,6 +66,8 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_PAGE",
     "MAX_PAYLOAD_BYTES",
+    "ApiKey",
+    "ApiKeyRepository",
     "BlobInfo",
     "BlobStore",
     "Cache",
@@ -82,10 +87,14 @@ __all__ = [
     "QueueOptions",
     "RateLimitDecision",
     "RateLimitStore",
+    "Rotation",
     "Session",
     "SessionRepository",
     "StoredMessage",
+    "TokenRepository",
     "TurnOutcome",
+    "api_key_exists",
+    "api_key_not_found",
     "blob_not_found",
     "blob_too_large",
     "check_delay",

@@ -9,13 +9,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
-from pyeino.integrations.sql import PostgresScope, SqlScope
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits
-from pyeino.stores import BlobStore, Cache, Queue, RateLimitStore
+from pyeino.stores import (
+    BlobStore,
+    Cache,
+    MessageRepository,
+    Queue,
+    RateLimitStore,
+    SessionRepository,
+)
 from pyeino.wiring._chains import Chains, default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
+from pyeino.wiring._encryption import conversations_of
 from pyeino.wiring._jobs import counted_queue, open_jobs
 from pyeino.wiring._retrieval import Retrieval, passages_of
 from pyeino.wiring._shared import open_shared
@@ -77,11 +84,14 @@ async def build(
         await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
         probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
         store, cache = passages_of(scope), shared.cache
+        sessions, messages = conversations_of(scope, settings)
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
         service = await stack.enter_async_context(
-            _make_service(settings, scope, chains, further=further, log=log, metrics=metrics)
+            _make_service(
+                settings, (sessions, messages), chains, further=further, log=log, metrics=metrics
+            )
         )
         _watch(metrics, service=service, database=database, log=log)
         yield Application(
@@ -100,7 +110,7 @@ async def build(
 
 def _make_service(
     settings: Settings,
-    scope: SqlScope | PostgresScope,
+    conversations: tuple[SessionRepository, MessageRepository],
     chains: Chains,
     *,
     further: Mapping[str, Runnable[ChatInput, Message]] | None,
@@ -112,8 +122,7 @@ def _make_service(
         chains.chat,
         chains.rag,
         chains.tools,
-        scope.sessions,
-        scope.messages,
+        *conversations,
         log,
         metrics,
         limits=service_limits(settings),

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ClauseElement, make_url
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
 from pyeino.integrations.sql import _core as core
+from pyeino.integrations.sql import _credential_core as credentials
 
 _DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
@@ -51,3 +53,16 @@ LIST_BACKWARD = compiled_for_postgres(core.LIST_BACKWARD)
 HISTORY = compiled_for_postgres(core.HISTORY)
 LOCK_STALE = compiled_for_postgres(core.LOCK_STALE)
 FAIL_STALE = compiled_for_postgres(core.FAIL_STALE)
+
+INSERT_KEY = compiled_for_postgres(credentials.INSERT_KEY)
+SELECT_KEY = compiled_for_postgres(credentials.SELECT_KEY)
+LIST_KEYS = compiled_for_postgres(credentials.LIST_KEYS)
+REVOKE_KEY = compiled_for_postgres(credentials.REVOKE_KEY)
+TOUCH_KEY = compiled_for_postgres(credentials.TOUCH_KEY)
+INSERT_FAMILY = compiled_for_postgres(credentials.INSERT_FAMILY)
+LOCK_FAMILY = compiled_for_postgres(credentials.LOCK_FAMILY)
+ROTATE_FAMILY = compiled_for_postgres(credentials.ROTATE_FAMILY)
+REUSED_FAMILY = compiled_for_postgres(credentials.REUSED_FAMILY)
+FAMILY_REVOKED = compiled_for_postgres(credentials.FAMILY_REVOKED)
+SWEEP_FAMILIES = compiled_for_postgres(credentials.SWEEP_FAMILIES)
+REVOKE_FAMILY = compiled_for_postgres(credentials.revoke_family(postgres_insert, "greatest"))

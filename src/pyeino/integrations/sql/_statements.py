@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pyeino.integrations.sql import _core as core
+from pyeino.integrations.sql import _credential_core as credentials
 
 _DIALECT = sqlite_dialect(paramstyle="named")
 
@@ -37,3 +39,16 @@ LIST_BACKWARD = compiled_for_sqlite(core.LIST_BACKWARD)
 HISTORY = compiled_for_sqlite(core.HISTORY)
 LOCK_STALE = compiled_for_sqlite(core.LOCK_STALE)
 FAIL_STALE = compiled_for_sqlite(core.FAIL_STALE)
+
+INSERT_KEY = compiled_for_sqlite(credentials.INSERT_KEY)
+SELECT_KEY = compiled_for_sqlite(credentials.SELECT_KEY)
+LIST_KEYS = compiled_for_sqlite(credentials.LIST_KEYS)
+REVOKE_KEY = compiled_for_sqlite(credentials.REVOKE_KEY)
+TOUCH_KEY = compiled_for_sqlite(credentials.TOUCH_KEY)
+INSERT_FAMILY = compiled_for_sqlite(credentials.INSERT_FAMILY)
+LOCK_FAMILY = compiled_for_sqlite(credentials.LOCK_FAMILY)
+ROTATE_FAMILY = compiled_for_sqlite(credentials.ROTATE_FAMILY)
+REUSED_FAMILY = compiled_for_sqlite(credentials.REUSED_FAMILY)
+FAMILY_REVOKED = compiled_for_sqlite(credentials.FAMILY_REVOKED)
+SWEEP_FAMILIES = compiled_for_sqlite(credentials.SWEEP_FAMILIES)
+REVOKE_FAMILY = compiled_for_sqlite(credentials.revoke_family(sqlite_insert, "max"))
