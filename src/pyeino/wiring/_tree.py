@@ -20,6 +20,8 @@ from pyeino.monitoring import mask_fields
 LOCAL_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
 SQLITE_PREFIX = "sqlite:///"
+FILE_PREFIX = "file://"
+S3_PREFIX = "s3://"
 LOCAL_DIMENSION = 384
 
 DURATION = "duration"
@@ -230,6 +232,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def uses_postgres(self) -> bool:
         """Whether `database.url` names a PostgreSQL server; else it is an SQLite file."""
         return self.database.url.partition("://")[0] in POSTGRES_SCHEMES
+
+    @property
+    def uses_s3(self) -> bool:
+        """Whether `storage.url` names a bucket; else it is a folder."""
+        return self.storage.url.startswith(S3_PREFIX)
+
+    @property
+    def storage_folder(self) -> Path:
+        """The folder of `storage.url`; else one beside the SQLite file, named after it.
+
+        Without such a file it is `pyeino-files` in the user's data folder.
+        """
+        if self.storage.url:
+            return Path(self.storage.url.removeprefix(FILE_PREFIX)).expanduser()
+        database = self.database_path
+        if self.uses_postgres or database == Path(":memory:"):
+            return Path(platformdirs.user_data_dir("pyeino")) / "pyeino-files"
+        return database.with_name(f"{database.stem}-files")
 
     @property
     def database_path(self) -> Path:

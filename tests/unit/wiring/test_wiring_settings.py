@@ -99,6 +99,8 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "rag.retrieval.vector_weight": ("0.5", 0.5),
     "rag.retrieval.keyword_weight": ("0.5", 0.5),
     "rag.retrieval.fusion": ("rrf", "rrf"),
+    "queue.url": ("redis://:pw@127.0.0.1/1", "redis://:pw@127.0.0.1/1"),
+    "storage.url": ("s3://key:pw@bucket/here", "s3://key:pw@bucket/here"),
 }
 _ON_POSTGRES = {"database.url": "postgresql://db/x"}
 _COMPANIONS: dict[str, dict[str, str]] = {

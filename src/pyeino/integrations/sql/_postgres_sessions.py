@@ -20,11 +20,13 @@ from pyeino.integrations.sql._postgres_driver import (
 )
 from pyeino.integrations.sql._postgres_messages import PostgresMessageRepository
 from pyeino.integrations.sql._postgres_pool import CallPool
+from pyeino.integrations.sql._postgres_queue import PostgresQueue
 from pyeino.integrations.sql._postgres_text import from_text, to_text
 from pyeino.integrations.sql._rows import Row, encode_metadata, now, to_micros, to_session
 from pyeino.stores import (
     MAX_INTEGER,
     Page,
+    QueueOptions,
     Session,
     check_limit,
     decode_session_cursor,
@@ -37,7 +39,7 @@ _FIELDS = ("id", "user_id", "title", "metadata", "created_at", "updated_at")
 
 
 class PostgresScope:
-    """What one tenant may see: `sessions`, `messages`, `api_keys` and `tokens`."""
+    """What one tenant may see: sessions, messages, API keys, tokens, and queues by name."""
 
     def __init__(self, pool: CallPool, *, tenant: str) -> None:
         if not tenant:
@@ -47,6 +49,15 @@ class PostgresScope:
         self.messages = PostgresMessageRepository(pool, tenant=tenant)
         self.api_keys = PostgresApiKeyRepository(pool, tenant=tenant)
         self.tokens = PostgresTokenRepository(pool, tenant=tenant)
+        self._pool = pool
+
+    def queue(self, name: str, *, options: QueueOptions | None = None) -> PostgresQueue:
+        """The queue of this name, there from its first message on; ValueError without a name."""
+        if not name:
+            raise ValueError("a queue needs a name")
+        return PostgresQueue(
+            self._pool, tenant=self.tenant, name=name, options=options or QueueOptions()
+        )
 
 
 class PostgresSessionRepository:
