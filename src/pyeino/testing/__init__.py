@@ -6,12 +6,14 @@ from pyeino.testing._clock import run_in_virtual_time
 from pyeino.testing._embedder import HashingEmbedder
 from pyeino.testing._manual_clock import ManualClock
 from pyeino.testing._model import CallState, ScriptedCall, ScriptedChatModel, ScriptedReply
+from pyeino.testing._passages import PASSAGE_CHECKS, PassageCheck, PassagesOf
 from pyeino.testing._rate_limits import RATE_LIMIT_CHECKS, RateLimitCheck
 from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
 
 __all__ = [
     "CACHE_CHECKS",
     "CHAT_MODEL_CHECKS",
+    "PASSAGE_CHECKS",
     "RATE_LIMIT_CHECKS",
     "STORE_CHECKS",
     "CacheCheck",
@@ -20,6 +22,8 @@ __all__ = [
     "ChatModelSubject",
     "HashingEmbedder",
     "ManualClock",
+    "PassageCheck",
+    "PassagesOf",
     "RateLimitCheck",
     "ScopeOf",
     "ScriptedCall",

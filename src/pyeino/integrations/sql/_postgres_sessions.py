@@ -15,6 +15,7 @@ from pyeino.integrations.sql._postgres_driver import (
     is_taken,
 )
 from pyeino.integrations.sql._postgres_messages import PostgresMessageRepository
+from pyeino.integrations.sql._postgres_passages import PostgresPassageStore, VectorSchema
 from pyeino.integrations.sql._postgres_pool import CallPool
 from pyeino.integrations.sql._postgres_text import from_text, to_text
 from pyeino.integrations.sql._rows import Row, encode_metadata, now, to_micros, to_session
@@ -33,14 +34,15 @@ _FIELDS = ("id", "user_id", "title", "metadata", "created_at", "updated_at")
 
 
 class PostgresScope:
-    """What one tenant may see: `sessions` and `messages`."""
+    """What one tenant may see: `sessions`, `messages` and `passages`."""
 
-    def __init__(self, pool: CallPool, *, tenant: str) -> None:
+    def __init__(self, pool: CallPool, *, tenant: str, vectors: VectorSchema) -> None:
         if not tenant:
             raise ValueError("a tenant needs a name")
         self.tenant = tenant
         self.sessions = PostgresSessionRepository(pool, tenant=tenant)
         self.messages = PostgresMessageRepository(pool, tenant=tenant)
+        self.passages = PostgresPassageStore(pool, tenant=tenant, vectors=vectors)
 
 
 class PostgresSessionRepository:

@@ -25,28 +25,29 @@ class Statement:
         return [values[name] for name in self.names]
 
 
-def _compiled(statement: ClauseElement) -> Statement:
-    compiled = statement.compile(dialect=_DIALECT)
-    names: list[str] = getattr(compiled, "positiontup", None) or []
-    return Statement(text=str(compiled), names=tuple(names))
+def compiled(statement: ClauseElement) -> Statement:
+    """`statement` in PostgreSQL's words."""
+    made = statement.compile(dialect=_DIALECT)
+    names: list[str] = getattr(made, "positiontup", None) or []
+    return Statement(text=str(made), names=tuple(names))
 
 
-INSERT_SESSION = _compiled(core.INSERT_SESSION)
-SELECT_SESSION = _compiled(core.SELECT_SESSION)
-LOCK_SESSION = _compiled(core.LOCK_SESSION)
-SESSION_EXISTS = _compiled(core.SESSION_EXISTS)
-UPDATE_SESSION = _compiled(core.UPDATE_SESSION)
-TOUCH_SESSION = _compiled(core.TOUCH_SESSION)
-DELETE_SESSION = _compiled(core.DELETE_SESSION)
-LIST_SESSIONS = _compiled(core.LIST_SESSIONS)
-INSERT_MESSAGE = _compiled(core.INSERT_MESSAGE)
-LAST_POSITION = _compiled(core.LAST_POSITION)
-SELECT_MESSAGE = _compiled(core.SELECT_MESSAGE)
-TURN_STATUS = _compiled(core.TURN_STATUS)
-END_TURN = _compiled(core.END_TURN)
-SET_ANSWER = _compiled(core.SET_ANSWER)
-LIST_FORWARD = _compiled(core.LIST_FORWARD)
-LIST_BACKWARD = _compiled(core.LIST_BACKWARD)
-HISTORY = _compiled(core.HISTORY)
-LOCK_STALE = _compiled(core.LOCK_STALE)
-FAIL_STALE = _compiled(core.FAIL_STALE)
+INSERT_SESSION = compiled(core.INSERT_SESSION)
+SELECT_SESSION = compiled(core.SELECT_SESSION)
+LOCK_SESSION = compiled(core.LOCK_SESSION)
+SESSION_EXISTS = compiled(core.SESSION_EXISTS)
+UPDATE_SESSION = compiled(core.UPDATE_SESSION)
+TOUCH_SESSION = compiled(core.TOUCH_SESSION)
+DELETE_SESSION = compiled(core.DELETE_SESSION)
+LIST_SESSIONS = compiled(core.LIST_SESSIONS)
+INSERT_MESSAGE = compiled(core.INSERT_MESSAGE)
+LAST_POSITION = compiled(core.LAST_POSITION)
+SELECT_MESSAGE = compiled(core.SELECT_MESSAGE)
+TURN_STATUS = compiled(core.TURN_STATUS)
+END_TURN = compiled(core.END_TURN)
+SET_ANSWER = compiled(core.SET_ANSWER)
+LIST_FORWARD = compiled(core.LIST_FORWARD)
+LIST_BACKWARD = compiled(core.LIST_BACKWARD)
+HISTORY = compiled(core.HISTORY)
+LOCK_STALE = compiled(core.LOCK_STALE)
+FAIL_STALE = compiled(core.FAIL_STALE)
