@@ -15,7 +15,7 @@ from pyeino.service import ChatInput, ChatService, ServiceLimits
 from pyeino.stores import Cache, RateLimitStore
 from pyeino.wiring._chains import default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
-from pyeino.wiring._retrieval import Retrieval, passages_of
+from pyeino.wiring._retrieval import Retrieval
 from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
 
@@ -68,9 +68,8 @@ async def build(
         shared = await open_shared(settings, stack)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
-        store, cache = passages_of(scope), shared.cache
         chains = own_chain(chat_chain) or await default_chains(
-            settings, stack, store=store, cache=cache, log=log, metrics=metrics
+            settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
         )
         found = chains.retrieval
         service = await stack.enter_async_context(
