@@ -50,7 +50,7 @@ def served(start: Start, url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     """A server whose index was filled by another process before."""
     notes = tmp_path_factory.mktemp("ingested") / "notes"
     notes.mkdir()
-    (notes / "tea.md").write_text("# Tea\n\nGreen tea wants water of 80 degrees, for two minutes.\n")
+    (notes / "tea.md").write_text("# Tea\n\nGreen tea wants water of 80 degrees, two minutes.\n")
     (notes / "bread.md").write_text("# Bread\n\nBake it for 45 minutes in a hot oven.\n")
     assert "2 added" in _ingest(url, notes)
     assert "2 unchanged" in _ingest(url, notes)

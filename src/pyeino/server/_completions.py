@@ -207,6 +207,7 @@ def completion_from(response: ChatResponse, *, model: str, stored: bool = True) 
                         metadata.get("citations"), length=len(response.content)
                     )
                     or msgspec.UNSET,
+                    reasoning_content=response.reasoning or msgspec.UNSET,
                 ),
                 finish_reason=finish_reason_of(metadata.get("finish_reason")),
             ),
@@ -247,7 +248,8 @@ class CompletionFormat:
         if frames is None:
             frames = self._frames = self._open(item)
             opening = frames.first()
-        body = opening + (frames.delta(item.delta) if item.delta else b"")
+        thought = frames.reasoning(item.reasoning) if item.reasoning else b""
+        body = opening + thought + (frames.delta(item.delta) if item.delta else b"")
         self._length += len(item.delta)
         if item.finish_reason is None:
             return body

@@ -107,10 +107,10 @@ def default_rag_chain(
 
     graph = Graph(RAGInput, Message)
     # It takes a whole request, for its options, and is a retriever for those who watch.
-    lookup = graph.add(
-        "retrieve",
-        Lambda(invoke=retrieve, type_name=_type_name(retriever), component="Retriever"),
+    looking: Lambda[RAGInput, _LookedUp] = Lambda(
+        invoke=retrieve, type_name=_type_name(retriever), component="Retriever"
     )
+    lookup = graph.add("retrieve", looking)
     ask = graph.add("prompt", prompt)
     answer = graph.add("model", model, output_key="answer")
     cite = graph.add("citations", _cite, output_key="citations")

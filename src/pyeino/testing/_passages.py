@@ -42,9 +42,7 @@ def _passage(
     vector: Sequence[float] | None = (1.0, 0.0),
     metadata: dict[str, Any] | None = None,
 ) -> NewPassage:
-    return NewPassage(
-        id=name, title=title, content=text, vector=vector, metadata=metadata or {}
-    )
+    return NewPassage(id=name, title=title, content=text, vector=vector, metadata=metadata or {})
 
 
 async def _fill(store: PassageStore, texts: dict[str, str], *, index: str = "i") -> None:
@@ -53,9 +51,7 @@ async def _fill(store: PassageStore, texts: dict[str, str], *, index: str = "i")
         await store.put_document(_document(name), [_passage(name, text)], index=index)
 
 
-async def _by_words(
-    store: PassageStore, text: str, *, documents: Sequence[str] = ()
-) -> list[str]:
+async def _by_words(store: PassageStore, text: str, *, documents: Sequence[str] = ()) -> list[str]:
     found = await store.search_keywords(text, index="i", limit=50, documents=documents)
     return [one.id for one in found]
 

@@ -70,6 +70,10 @@ class CompletionFrames:
         """A chunk of text."""
         return b"".join((self._prefix, _encode(text), self._suffix))
 
+    def reasoning(self, text: str) -> bytes:
+        """A chunk of what the model says of its thinking."""
+        return self._frame(ChunkChoice(delta=Delta(reasoning_content=text)))
+
     def tool_calls(self, calls: Sequence[ToolCall]) -> bytes:
         """A chunk with the calls that the caller is asked to make; b"" when there are none."""
         if not calls:

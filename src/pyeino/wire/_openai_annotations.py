@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote
 
 import msgspec
@@ -48,7 +48,7 @@ def annotations_of(citations: object, *, length: int) -> tuple[Annotation, ...]:
     if not isinstance(citations, list):
         return ()
     made: list[Annotation] = []
-    for one in cast("list[Any]", citations):
+    for one in cast("list[object]", citations):
         try:
             cited = msgspec.convert(one, _Cited)
         except msgspec.ValidationError:

@@ -38,6 +38,7 @@ class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str | None = None
     tool_calls: tuple[RequestedCall, ...] | msgspec.UnsetType = msgspec.UNSET
     annotations: tuple[Annotation, ...] | msgspec.UnsetType = msgspec.UNSET
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: str | None = None
     tool_calls: tuple[ChunkCall, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    reasoning_content: str = ""
 
 
 class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,9 +152,8 @@ async def open_ingestor(
             "than none.",
         )
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            await connect_database(settings, on_wait=on_wait)
-        )
+        database = await connect_database(settings, on_wait=on_wait)
+        stack.push_async_callback(database.aclose)
         opened = await _open_embedder(settings, stack, None)
         yield _make_ingestor(database.scope().passages, opened)
 

@@ -410,9 +410,7 @@ async def test_troubles_are_counted_in_metrics_by_what_was_being_done() -> None:
     metrics, told = Metrics(), list[Exception]()
     manager = CacheManager(_Down(), "down", metrics=metrics)
     await manager.get_or_set("k", 5, _Counted("v"))
-    model = with_cache(
-        ScriptedChatModel("one"), manager.counted, name="m", on_error=told.append
-    )
+    model = with_cache(ScriptedChatModel("one"), manager.counted, name="m", on_error=told.append)
     await model.generate(ASK)
     assert told == [BROKEN, BROKEN]
     cache = MemoryCache()

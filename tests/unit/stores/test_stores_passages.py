@@ -13,9 +13,7 @@ from pyeino.testing import PASSAGE_CHECKS, PassageCheck, PassagesOf
 
 
 @pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgres"])
-async def passages_of(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[PassagesOf]:
+async def passages_of(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PassagesOf]:
     if request.param == "postgres":
         url: str = request.getfixturevalue("postgres_url")
         async with await PostgresDatabase.open(url) as postgres:

@@ -189,4 +189,3 @@ def _row(
 
 def _json(values: Sequence[Any]) -> str:
     return msgspec.json.encode(list(values)).decode()
-

@@ -93,9 +93,7 @@ class PostgresPassageStore:
             "passages": len(passages),
             "now": now(),
         }
-        rows = [
-            _row(one, document_row, position=position) for position, one in enumerate(passages)
-        ]
+        rows = [_row(one, document_row, position=position) for position, one in enumerate(passages)]
         old = {**key, "ids": [document_row["id"]]}
 
         async def work(db: Connection) -> None:
@@ -211,9 +209,7 @@ async def _run(db: Connection, statement: Statement, values: Mapping[str, Any]) 
     return await db.execute(statement.text, *statement.arguments(values))
 
 
-async def _fetch(
-    db: Connection, statement: Statement, values: Mapping[str, Any]
-) -> Sequence[Row]:
+async def _fetch(db: Connection, statement: Statement, values: Mapping[str, Any]) -> Sequence[Row]:
     return await db.fetch(statement.text, *statement.arguments(values))
 
 

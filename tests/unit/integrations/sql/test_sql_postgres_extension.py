@@ -110,9 +110,7 @@ async def test_what_was_dropped_behind_our_back_is_named(url: str) -> None:
     async with await PostgresDatabase.open(url) as database:
         await _run(url, "DROP EXTENSION vector CASCADE", "SELECT 1")
         with pytest.raises(InternalError, match="DATABASE_EXTENSION_MISSING"):
-            await database.scope().passages.search_vectors(
-                [1, 0], index="i", model="m", limit=5
-            )
+            await database.scope().passages.search_vectors([1, 0], index="i", model="m", limit=5)
 
 
 async def test_passages_come_to_a_database_that_has_sessions(
