@@ -30,6 +30,7 @@ _NAMED = (
 )
 _KEY = "CAST(quote_literal(CAST(:key AS text)) AS tsquery)"
 
+# Each step is MATERIALIZED: the server expects few hits, and would do a step again for each.
 # A word's weight is that of BM25: the fewer passages have it, the more it tells. `ts_rank_cd` knows
 # no such weight, so each word is ranked by itself; its flags are 1 (long passages count less) and
 # 32 (the tenth occurrence tells less than the first). The title counts twice.
@@ -49,13 +50,14 @@ SEARCH_KEYWORDS: Final = compiled(
             SELECT m.id, m.number, t.query,
                 ts_rank_cd(CAST('{{0.5, 0.5, 0.5, 1}}' AS real[]), m.words, t.query, 33) AS rank
             FROM matches m JOIN terms t ON m.words @@ t.query
-        ), weights AS (
-            SELECT h.query, ln(1 + (total.passages - count(*) + 0.5) / (count(*) + 0.5)) AS weight
-            FROM hits h, (
-                SELECT coalesce(sum(passages), 0) AS passages FROM documents
+        ), counts AS (
+            SELECT query, count(*) AS count FROM hits GROUP BY query
+        ), weights AS MATERIALIZED (
+            SELECT c.query, ln(1 + ((
+                SELECT coalesce(sum(passages), 0) FROM documents
                 WHERE tenant = :tenant AND index_name = :index
-            ) AS total
-            GROUP BY h.query, total.passages
+            ) - c.count + 0.5) / (c.count + 0.5)) AS weight
+            FROM counts c
         ), found AS (
             SELECT h.id, h.number, CAST(sum(h.rank * w.weight) AS double precision) AS score
             FROM hits h JOIN weights w ON w.query = h.query
