@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ClauseElement, make_url
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
 from pyeino.integrations.sql import _core as core
+from pyeino.integrations.sql import _credential_core as credentials
 
 _DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
@@ -51,3 +53,16 @@ LIST_BACKWARD = compiled(core.LIST_BACKWARD)
 HISTORY = compiled(core.HISTORY)
 LOCK_STALE = compiled(core.LOCK_STALE)
 FAIL_STALE = compiled(core.FAIL_STALE)
+
+INSERT_KEY = compiled(credentials.INSERT_KEY)
+SELECT_KEY = compiled(credentials.SELECT_KEY)
+LIST_KEYS = compiled(credentials.LIST_KEYS)
+REVOKE_KEY = compiled(credentials.REVOKE_KEY)
+TOUCH_KEY = compiled(credentials.TOUCH_KEY)
+INSERT_FAMILY = compiled(credentials.INSERT_FAMILY)
+LOCK_FAMILY = compiled(credentials.LOCK_FAMILY)
+ROTATE_FAMILY = compiled(credentials.ROTATE_FAMILY)
+REUSED_FAMILY = compiled(credentials.REUSED_FAMILY)
+FAMILY_REVOKED = compiled(credentials.FAMILY_REVOKED)
+SWEEP_FAMILIES = compiled(credentials.SWEEP_FAMILIES)
+REVOKE_FAMILY = compiled(credentials.revoke_family(postgres_insert, "greatest"))

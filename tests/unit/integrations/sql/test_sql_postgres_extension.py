@@ -121,10 +121,10 @@ async def test_passages_come_to_a_database_that_has_sessions(
     back = (
         "DROP TABLE passage_search; DROP SEQUENCE passage_numbers; "
         "DROP TEXT SEARCH CONFIGURATION pyeino_words; DROP TEXT SEARCH DICTIONARY pyeino_stem; "
-        "UPDATE alembic_version SET version_num = '0002'"
+        "UPDATE alembic_version SET version_num = '0003'"
     )
     await asyncio.to_thread(postgres_server.sql, back, database=name)
-    assert (await PostgresDatabase.schema(url)).found == "0002"
+    assert (await PostgresDatabase.schema(url)).found == "0003"
     await _searches(url)
     async with await PostgresDatabase.open(url) as database:
         assert (await database.scope().sessions.get("old", user_id="ann")).id == "old"

@@ -11,8 +11,8 @@ from alembic import op
 
 from pyeino.integrations.sql._postgres_extension import make_vector_extension
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
