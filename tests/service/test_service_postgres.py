@@ -18,7 +18,7 @@ from service_kit import Served, Start
 
 QUESTION = "How hot should the water for green tea be?"
 UNRELATED = "Who won the match yesterday?"
-CALLS = 'eino_component_calls_total{component_type="Retriever",component_name="retrieve"}'
+CALLS = 'eino_component_calls_total{component_name="retrieve",component_type="Retriever"}'
 
 
 @pytest.fixture(scope="module")
