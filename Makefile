@@ -2,7 +2,7 @@
 #   PYTHON=python3.12 picks the interpreter · PORT=9000 the port of `make run` · ARGS="-k name" goes to pytest
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint type docs bench format clean
+.PHONY: help install run test test-all lint type docs bench calibrate format clean
 
 SETUP := scripts/setup-venv.sh
 BIN := .venv/bin
@@ -45,6 +45,10 @@ bench: ## measure beside hand-written code and peers: WHAT=compose, openai_clien
 	@$(SETUP) test
 	@test -f bench/$(WHAT).py || { echo "bench: WHAT is '$(WHAT)': expected one of: $(notdir $(basename $(wildcard bench/*.py)))" >&2; exit 2; }
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)
+
+calibrate: ## fit the relevance scale anew to docs/, write it into the package, and print what it does
+	@$(SETUP) run test
+	@$(BIN)/python scripts/fit_calibration.py --write $(ARGS)
 
 format: ## rewrite the sources in the project's format
 	@$(SETUP) lint

@@ -8,6 +8,7 @@ import asyncio
 from pyeino.cli._exit import ExitCode
 from pyeino.cli._settings import settings_from
 from pyeino.cli._terminal import ProgressBar, note, printable
+from pyeino.errors import AppError
 from pyeino.retrieval import IngestProgress, IngestReport
 from pyeino.wiring import Settings, open_ingestor
 
@@ -32,7 +33,7 @@ async def _ingest(
     def show(progress: IngestProgress) -> None:
         bar.update(progress.done, progress.total)
 
-    async with open_ingestor(settings) as ingestor:
+    async with open_ingestor(settings, on_wait=_tell) as ingestor:
         if arguments.enqueue:
             return await ingestor.submit(path, index=index, origin=arguments.origin)
         try:
@@ -42,6 +43,10 @@ async def _ingest(
             return report, 0
         finally:
             bar.finish()
+
+
+def _tell(reason: AppError) -> None:
+    note(f"waiting for the database: {reason.message}")
 
 
 def _summary(report: IngestReport, index: str, *, queued: int) -> str:

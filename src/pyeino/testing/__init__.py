@@ -13,6 +13,7 @@ from pyeino.testing._credentials import (
 from pyeino.testing._embedder import HashingEmbedder
 from pyeino.testing._manual_clock import ManualClock
 from pyeino.testing._model import CallState, ScriptedCall, ScriptedChatModel, ScriptedReply
+from pyeino.testing._passages import PASSAGE_CHECKS, PassageCheck, PassagesOf
 from pyeino.testing._queues import QUEUE_CHECKS, OpenQueue, QueueCheck
 from pyeino.testing._rate_limits import RATE_LIMIT_CHECKS, RateLimitCheck
 from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
@@ -22,6 +23,7 @@ __all__ = [
     "CACHE_CHECKS",
     "CHAT_MODEL_CHECKS",
     "CREDENTIAL_CHECKS",
+    "PASSAGE_CHECKS",
     "QUEUE_CHECKS",
     "RATE_LIMIT_CHECKS",
     "STORE_CHECKS",
@@ -36,6 +38,8 @@ __all__ = [
     "HashingEmbedder",
     "ManualClock",
     "OpenQueue",
+    "PassageCheck",
+    "PassagesOf",
     "QueueCheck",
     "RateLimitCheck",
     "ScopeOf",

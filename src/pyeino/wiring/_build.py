@@ -24,7 +24,7 @@ from pyeino.wiring._chains import Chains, default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._encryption import conversations_of
 from pyeino.wiring._jobs import counted_queue, open_jobs
-from pyeino.wiring._retrieval import Retrieval, passages_of
+from pyeino.wiring._retrieval import Retrieval
 from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
 
@@ -83,10 +83,9 @@ async def build(
         jobs = await open_jobs(settings, stack, scope=scope)
         await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
         probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
-        store, cache = passages_of(scope), shared.cache
         sessions, messages = conversations_of(scope, settings)
         chains = own_chain(chat_chain) or await default_chains(
-            settings, stack, store=store, cache=cache, log=log, metrics=metrics
+            settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
         )
         service = await stack.enter_async_context(
             _make_service(

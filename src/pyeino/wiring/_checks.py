@@ -264,6 +264,13 @@ def _is_http_url(text: str) -> bool:
 
 def _check_retrieval(settings: Settings) -> Iterator[SettingProblem]:
     rag, path = settings.rag, "rag.embedding"
+    if rag.vector_store.provider == "sqlite" and settings.uses_postgres:
+        yield problem_at(
+            settings,
+            "rag.vector_store.provider",
+            "passages are kept in the database of the sessions, which is PostgreSQL",
+            remedy="Set rag.vector_store.provider: database, or remove it",
+        )
     if rag.retrieval.vector_weight == 0 == rag.retrieval.keyword_weight:
         yield problem_at(
             settings,

@@ -110,9 +110,12 @@ class LLMSettings(_Section, frozen=True, kw_only=True):
 
 
 class VectorStoreSettings(_Section, frozen=True, kw_only=True):
-    """Where passages and their vectors are kept; `sqlite` is the database of the sessions."""
+    """Where passages and their vectors are kept: in the `database` of the sessions, or nowhere.
 
-    provider: Literal["sqlite", "none"] = "sqlite"
+    `sqlite` is the same as `database` where that is SQLite.
+    """
+
+    provider: Literal["database", "sqlite", "none"] = "database"
     url: Secret = ""
     collection: Annotated[str, Meta(min_length=1, max_length=200)] = "default"
     dimension: Positive | None = None

@@ -521,3 +521,11 @@ def test_the_dimension_of_the_local_embedder_is_the_one_that_settings_know() -> 
     from pyeino.wiring._tree import LOCAL_DIMENSION
 
     assert MiniLMEmbedder.dimension == LOCAL_DIMENSION
+
+
+def test_passages_are_where_the_sessions_are() -> None:
+    postgres = {"database.url": "postgres://u:p@h/d"}
+    assert load_settings(env={}, overrides=postgres).rag.vector_store.provider == "database"
+    load_settings(env={}, overrides={"rag.vector_store.provider": "sqlite"})
+    with pytest.raises(SettingsError, match="passages are kept in the database of the sessions"):
+        load_settings(env={}, overrides={**postgres, "rag.vector_store.provider": "sqlite"})

@@ -19,6 +19,7 @@ from pyeino.integrations.sql._postgres_driver import (
     is_taken,
 )
 from pyeino.integrations.sql._postgres_messages import PostgresMessageRepository
+from pyeino.integrations.sql._postgres_passages import PostgresPassageStore, VectorSchema
 from pyeino.integrations.sql._postgres_pool import CallPool
 from pyeino.integrations.sql._postgres_queue import PostgresQueue
 from pyeino.integrations.sql._postgres_text import from_text, to_text
@@ -39,14 +40,15 @@ _FIELDS = ("id", "user_id", "title", "metadata", "created_at", "updated_at")
 
 
 class PostgresScope:
-    """What one tenant may see: sessions, messages, API keys, tokens, and queues by name."""
+    """What one tenant may see: sessions, messages, passages, API keys, tokens, and queues."""
 
-    def __init__(self, pool: CallPool, *, tenant: str) -> None:
+    def __init__(self, pool: CallPool, *, tenant: str, vectors: VectorSchema) -> None:
         if not tenant:
             raise ValueError("a tenant needs a name")
         self.tenant = tenant
         self.sessions = PostgresSessionRepository(pool, tenant=tenant)
         self.messages = PostgresMessageRepository(pool, tenant=tenant)
+        self.passages = PostgresPassageStore(pool, tenant=tenant, vectors=vectors)
         self.api_keys = PostgresApiKeyRepository(pool, tenant=tenant)
         self.tokens = PostgresTokenRepository(pool, tenant=tenant)
         self._pool = pool

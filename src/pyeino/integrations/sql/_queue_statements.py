@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from pyeino.integrations.sql._postgres_statements import Statement, compiled_for_postgres
+from pyeino.integrations.sql._postgres_statements import Statement, compiled
 from pyeino.integrations.sql._statements import compiled_for_sqlite
 from pyeino.integrations.sql._tables import queue_messages as q
 
@@ -153,4 +153,4 @@ _SERVER_CLOCK: Final = cast(
 SQLITE: Final[QueueStatements[str]] = _statements(
     compiled_for_sqlite, bindparam("now", type_=BigInteger)
 )
-POSTGRES: Final[QueueStatements[Statement]] = _statements(compiled_for_postgres, _SERVER_CLOCK)
+POSTGRES: Final[QueueStatements[Statement]] = _statements(compiled, _SERVER_CLOCK)

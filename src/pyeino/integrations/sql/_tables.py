@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError("SQLAlchemy", extra="sql") from error
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """Every schema that ever was, oldest first; the last one is what `metadata` describes."""
 
 APPLICATION_ID: Final = 0x65696E6F
@@ -140,7 +140,11 @@ passages = Table(
     Index(None, "tenant", "index_name", "document_id", "position", unique=True),
     Index(None, "number", unique=True),
 )
-"""`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by."""
+"""`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by.
+
+On PostgreSQL `passage_search` holds the vector, and `vector` here stays empty.
+"""
+
 
 api_keys = Table(
     "api_keys",
@@ -191,3 +195,6 @@ queue_messages = Table(
     Index(None, "tenant", "queue", "dead_at", "number"),
 )
 """`number` is the order of arrival; `dead_at` is 0 as long as the message may be received."""
+
+POSTGRES_TABLES: Final = ("passage_search",)
+"""What only PostgreSQL has; its columns have types that SQLAlchemy does not know."""
