@@ -6,17 +6,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyeino.compose._assemble import Assembly
+from pyeino.compose._build import make_assembly
 from pyeino.compose._check import resolve_types
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
+from pyeino.compose._guard import Check, make_check
+from pyeino.compose._mapping import FieldMap
 from pyeino.compose._shapes import FlowCall, ValueCall
 from pyeino.compose._spec import NodeSpec
-from pyeino.compose._types import Fit, fit, type_name, value_fits
 from pyeino.errors import GraphRunError
-from pyeino.streams import SourceEnd
-
-Check = Callable[[Any], Any]
-"""Hands on a value that is of the type wanted, else raises GraphRunError."""
-
 
 LineStep = tuple[str, Callable[..., Any], str, Check | None]
 """A node on a line: its name, what to call, how ("async", "sync", "context"), its input check."""
@@ -24,10 +22,17 @@ LineStep = tuple[str, Callable[..., Any], str, Check | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEdge:
-    """Where an output goes, and the check that the static types left open."""
+    """Where an output goes, and the check that the static types left open.
+
+    `carries` says that the target is sent the output, `leads` that it may run then: in a workflow
+    an edge may do one without the other. `maps` are for people; the target's assembly does them.
+    """
 
     target: int
     check: Check | None
+    carries: bool = True
+    leads: bool = True
+    maps: tuple[FieldMap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class PlanNode:
     branches: tuple[PlanBranch, ...]
     sources: tuple[int, ...]
     marks_ends: bool
+    assembly: Assembly | None = None
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -100,18 +106,45 @@ def make_plan(
     index = {name: position for position, name in enumerate(names)}
     takes, gives = resolve_types(declaration)
 
+    assemblies = (
+        {name: make_assembly(declaration, name, takes, gives) for name in names[1:]}
+        if declaration.mapped
+        else {}
+    )
+
     def edge(source: str, target: str) -> PlanEdge:
+        link = declaration.links.get((source, target))
+        check = None
+        if assemblies.get(target) is None:
+            where = f"{source} -> {target}"
+            check = make_check(gives[source], takes[target], where, source=source)
+        if link is None:
+            return PlanEdge(target=index[target], check=check)
         return PlanEdge(
-            target=index[target], check=make_check(gives[source], takes[target], source, target)
+            target=index[target],
+            check=check,
+            carries=bool(link.maps),
+            leads=link.control,
+            maps=tuple(link.maps),
         )
+
+    def end_of(source: str, target: str) -> PlanEdge:
+        if declaration.mapped:
+            return PlanEdge(target=index[target], check=None, carries=False)
+        return edge(source, target)
 
     def branch(spec: BranchSpec) -> PlanBranch:
         return PlanBranch(
             condition=spec.condition,
             takes_stream=spec.takes_stream,
             is_async=spec.is_async,
-            check=make_check(gives[spec.source], spec.input_type, spec.source, "its branch"),
-            ends={key: edge(spec.source, target) for key, target in spec.ends.items()},
+            check=make_check(
+                gives[spec.source],
+                spec.input_type,
+                f"{spec.source} -> its branch",
+                source=spec.source,
+            ),
+            ends={key: end_of(spec.source, target) for key, target in spec.ends.items()},
         )
 
     nodes = tuple(
@@ -122,11 +155,12 @@ def make_plan(
             branches=tuple(branch(spec) for spec in declaration.branches if spec.source == name),
             sources=tuple(index[other] for other in names if name in declaration.successors(other)),
             marks_ends=name in source_ends,
+            assembly=assemblies.get(name),
         )
         for position, name in enumerate(names)
     )
     line = _find_line(nodes)
-    checks = () if line is None else tuple(node.edges[0].check for node in (nodes[0], *line))
+    checks = () if line is None else tuple(_entry(nodes, node) for node in (nodes[0], *line))
     return Plan(
         nodes=nodes,
         trigger=trigger,
@@ -141,26 +175,6 @@ def make_plan(
     )
 
 
-def make_check(given: Any, wanted: Any, source: str, target: str) -> Check | None:
-    """The run-time check of an edge whose types may fit; None when they surely do."""
-    if fit(given, wanted) is not Fit.MAYBE:
-        return None
-
-    def checked(value: Any) -> Any:
-        if value_fits(value, wanted) or isinstance(value, SourceEnd):
-            return value
-        raise GraphRunError(
-            f"the edge {source} -> {target} carried a value of the wrong type",
-            code="RUNTIME_TYPE",
-            expected=type_name(wanted),
-            found=type(value).__name__,
-            where=f"{source} -> {target}",
-            remedy=f"annotate what {source!r} returns, and return that",
-        )
-
-    return checked
-
-
 def _plan_node(
     position: int,
     spec: NodeSpec,
@@ -169,6 +183,7 @@ def _plan_node(
     branches: tuple[PlanBranch, ...],
     sources: tuple[int, ...],
     marks_ends: bool,
+    assembly: Assembly | None,
 ) -> PlanNode:
     return PlanNode(
         index=position,
@@ -182,7 +197,15 @@ def _plan_node(
         branches=branches,
         sources=sources,
         marks_ends=marks_ends,
+        assembly=assembly,
     )
+
+
+def _entry(nodes: tuple[PlanNode, ...], node: PlanNode) -> Check | None:
+    """What makes the value of `node`, on a line, the value of the one that follows it."""
+    edge = node.edges[0]
+    assembly = nodes[edge.target].assembly
+    return edge.check if assembly is None else assembly.of_value(node.name)
 
 
 def _line_step(node: PlanNode, check: Check | None) -> LineStep:
@@ -218,6 +241,8 @@ def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
     node, end = nodes[0], len(nodes) - 1
     while True:
         if node.branches or len(node.edges) != 1:
+            return None
+        if not (node.edges[0].carries and node.edges[0].leads):
             return None
         node = nodes[node.edges[0].target]
         if len(node.sources) != 1 or node.marks_ends:
