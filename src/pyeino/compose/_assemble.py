@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyeino.compose._fields import Path
 from pyeino.compose._guard import Check
 from pyeino.compose._mapping import FieldMap
 from pyeino.compose._pick import MISSING, Pick, missing_part
 from pyeino.compose._sources import DeferredSource
-from pyeino.compose._fields import Path
 from pyeino.errors import EmptyStreamError
 from pyeino.streams import SkipItem, SourceEnd, Stream, concat_items, merge, merge_named
 
@@ -89,7 +89,8 @@ class Assembly:
             return self._built_at_the_end(merge(list(parts.values())))
         if marks_ends:
             return self._built(merge_named(parts).map(_item_or_end))
-        return self._built(merge(list(parts.values())) if len(parts) > 1 else [*parts.values()][0])
+        streams = list(parts.values())
+        return self._built(streams[0] if len(streams) == 1 else merge(streams))
 
     def _built(self, flats: Stream[Any]) -> Stream[Any]:
         build, waiting = self.build, self.constants
@@ -131,7 +132,7 @@ def _flat_stream(stream: Stream[Any], takes: Sequence[Take], target: str) -> Str
 class _Reading:
     """Takes its parts out of the chunks of one source, and at the end what needs the whole."""
 
-    __slots__ = ("_chunks", "_gathers", "_last", "_nones", "_target", "_takes", "_unseen")
+    __slots__ = ("_chunks", "_gathers", "_last", "_nones", "_takes", "_target", "_unseen")
 
     def __init__(self, takes: Sequence[Take], target: str) -> None:
         self._takes = [take for take in takes if take.by_chunk]

@@ -151,7 +151,8 @@ def _unknown(declaration: Declaration, where: str, names: Iterable[str]) -> Iter
 
 def _check_reach(declaration: Declaration) -> Iterator[Problem]:
     names = (START, *declaration.nodes)
-    reached = _closure([START], {name: declaration.successors(name, control=True) for name in names})
+    controlled = {name: declaration.successors(name, control=True) for name in names}
+    reached = _closure([START], controlled)
     forward = {name: declaration.successors(name) for name in names}
     backward: dict[str, list[str]] = {}
     for source, targets in forward.items():

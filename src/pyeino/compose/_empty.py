@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, get_origin
 
 from pyeino.compose._fields import Kind, container_of
 from pyeino.compose._types import options_of, plain, type_name
@@ -55,11 +56,12 @@ def _maker(annotation: Any) -> Callable[[], Any] | None:
         if container.kind in (Kind.KEYED, Kind.MAPPING) and not container.required:
             return dict
         if container.kind is Kind.RECORD and not container.required:
-            return lambda make=container.make: make({})
-        base = getattr(option, "__origin__", option)
+            return partial(container.make, {})
+        base: Any = get_origin(option) or option
         for kind in _PLAIN:
             if base is kind:
-                return kind
+                made: Callable[[], Any] = kind
+                return made
     return None
 
 

@@ -100,15 +100,15 @@ def _record(base: type[Any]) -> Container | None:
     )
 
 
-def _mapping(kind: Any, base: type[Any]) -> Container | None:
+def _mapping(kind: Any, base: Any) -> Container | None:
     if not issubclass(base, Mapping):
         return None
     arguments = get_args(kind)
     key, item = arguments if len(arguments) == 2 else (Any, Any)
     if plain(key) not in (str, Any, object):
         return Container(kind=Kind.NONE, base=base)
-    make = dict if base is dict or inspect.isabstract(base) else base
-    return Container(kind=Kind.MAPPING, item=item, make=make, base=base)
+    make: Any = dict if inspect.isabstract(base) else base
+    return Container(kind=Kind.MAPPING, item=item, make=make, base=make)
 
 
 def _other(base: type[Any]) -> Container:
@@ -183,8 +183,10 @@ def _hints_one_by_one(base: Any) -> dict[str, Any]:
 
 def _bare(annotation: Any) -> Any:
     """Without the marks that only TypedDicts have: Required, NotRequired, ReadOnly."""
-    while get_origin(annotation) is not None and getattr(
-        get_origin(annotation), "_name", None
-    ) in ("Required", "NotRequired", "ReadOnly"):
+    while get_origin(annotation) is not None and getattr(get_origin(annotation), "_name", None) in (
+        "Required",
+        "NotRequired",
+        "ReadOnly",
+    ):
         annotation = get_args(annotation)[0]
     return annotation

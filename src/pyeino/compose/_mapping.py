@@ -47,12 +47,12 @@ def path_of(given: Any) -> Path:
     if isinstance(given, str):
         return (given,)
     names: Any = given
-    if isinstance(given, tuple) and all(isinstance(name, str) for name in names):
+    if type(names) is tuple and all(isinstance(name, str) for name in names):
         return names
     raise DeclarationError(
         "a field mapping needs names",
         expected="a name, a tuple of names from the outside inwards, or WHOLE",
-        found=repr(given),
+        found=repr(names),
         remedy='write {"from": "to"} or {("outer", "inner"): "to"}',
     )
 

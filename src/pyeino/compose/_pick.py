@@ -99,7 +99,7 @@ def _key(value: Any, name: str) -> Any:
 def _any_step(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         return _key(value, name)
-    if is_record(type(value)) and not name.startswith("_"):
+    if is_record(value.__class__) and not name.startswith("_"):
         return getattr(value, name, MISSING)
     return MISSING
 
@@ -117,7 +117,7 @@ def _field_joins(container: Container, name: str) -> bool:
 def _content(value: Any) -> str:
     if value is None:
         return "None"
+    keys: Any = value
     if isinstance(value, Mapping):
-        keys: Mapping[Any, Any] = value
         return f"the keys {sorted(str(key) for key in keys)[:20]}"
     return type(value).__name__

@@ -77,7 +77,8 @@ class Plan:
     """What the engine runs.
 
     `line` holds the nodes from START to END when there is no choice. `walkable` means that every
-    node has one edge or one branch, so that a single value can walk through it.
+    node has one edge or one branch, so that a single value can walk through it. `mapped` is a
+    workflow's plan.
     """
 
     nodes: tuple[PlanNode, ...]
@@ -87,6 +88,7 @@ class Plan:
     line_checks: tuple[Check | None, ...]
     line_steps: tuple[LineStep, ...]
     walkable: bool
+    mapped: bool
 
     @property
     def end(self) -> int:
@@ -104,58 +106,18 @@ def make_plan(
     """Resolve a declaration that `check` has found no problem in."""
     names = [START, *declaration.nodes, END]
     index = {name: position for position, name in enumerate(names)}
-    takes, gives = resolve_types(declaration)
-
-    assemblies = (
-        {name: make_assembly(declaration, name, takes, gives) for name in names[1:]}
-        if declaration.mapped
-        else {}
-    )
-
-    def edge(source: str, target: str) -> PlanEdge:
-        link = declaration.links.get((source, target))
-        check = None
-        if assemblies.get(target) is None:
-            where = f"{source} -> {target}"
-            check = make_check(gives[source], takes[target], where, source=source)
-        if link is None:
-            return PlanEdge(target=index[target], check=check)
-        return PlanEdge(
-            target=index[target],
-            check=check,
-            carries=bool(link.maps),
-            leads=link.control,
-            maps=tuple(link.maps),
-        )
-
-    def end_of(source: str, target: str) -> PlanEdge:
-        if declaration.mapped:
-            return PlanEdge(target=index[target], check=None, carries=False)
-        return edge(source, target)
-
-    def branch(spec: BranchSpec) -> PlanBranch:
-        return PlanBranch(
-            condition=spec.condition,
-            takes_stream=spec.takes_stream,
-            is_async=spec.is_async,
-            check=make_check(
-                gives[spec.source],
-                spec.input_type,
-                f"{spec.source} -> its branch",
-                source=spec.source,
-            ),
-            ends={key: end_of(spec.source, target) for key, target in spec.ends.items()},
-        )
-
+    ways = _Ways(declaration, index)
     nodes = tuple(
         _plan_node(
             position,
             declaration.nodes.get(name) or _terminal(name, declaration),
-            edges=tuple(edge(one, other) for one, other in declaration.edges if one == name),
-            branches=tuple(branch(spec) for spec in declaration.branches if spec.source == name),
+            edges=tuple(ways.edge(one, other) for one, other in declaration.edges if one == name),
+            branches=tuple(
+                ways.branch(spec) for spec in declaration.branches if spec.source == name
+            ),
             sources=tuple(index[other] for other in names if name in declaration.successors(other)),
             marks_ends=name in source_ends,
-            assembly=assemblies.get(name),
+            assembly=ways.assemblies.get(name),
         )
         for position, name in enumerate(names)
     )
@@ -164,6 +126,7 @@ def make_plan(
     return Plan(
         nodes=nodes,
         trigger=trigger,
+        mapped=declaration.mapped,
         max_steps=max_steps or len(declaration.nodes) + 10,
         line=line,
         line_checks=checks,
@@ -173,6 +136,54 @@ def make_plan(
             _line_step(node, check) for node, check in zip(line or (), checks, strict=False)
         ),
     )
+
+
+class _Ways:
+    """The edges and branches of a declaration, with what its types leave to the run."""
+
+    def __init__(self, declaration: Declaration, index: Mapping[str, int]) -> None:
+        self._declaration = declaration
+        self._index = index
+        self._takes, self._gives = resolve_types(declaration)
+        self.assemblies: dict[str, Assembly | None] = {}
+        if declaration.mapped:
+            for name in (*declaration.nodes, END):
+                found = make_assembly(declaration, name, self._takes, self._gives)
+                self.assemblies[name] = found
+
+    def edge(self, source: str, target: str) -> PlanEdge:
+        """The edge from one node to another; the checks of an assembly are its own."""
+        check = None
+        if self.assemblies.get(target) is None:
+            where = f"{source} -> {target}"
+            check = make_check(self._gives[source], self._takes[target], where, source=source)
+        link = self._declaration.links.get((source, target))
+        if link is None:
+            return PlanEdge(target=self._index[target], check=check)
+        return PlanEdge(
+            target=self._index[target],
+            check=check,
+            carries=bool(link.maps),
+            leads=link.control,
+            maps=tuple(link.maps),
+        )
+
+    def branch(self, spec: BranchSpec) -> PlanBranch:
+        """A choice with its ends, which in a workflow are sent nothing."""
+        where = f"{spec.source} -> its branch"
+        given = self._gives[spec.source]
+        return PlanBranch(
+            condition=spec.condition,
+            takes_stream=spec.takes_stream,
+            is_async=spec.is_async,
+            check=make_check(given, spec.input_type, where, source=spec.source),
+            ends={key: self._end(spec.source, target) for key, target in spec.ends.items()},
+        )
+
+    def _end(self, source: str, target: str) -> PlanEdge:
+        if self._declaration.mapped:
+            return PlanEdge(target=self._index[target], check=None, carries=False)
+        return self.edge(source, target)
 
 
 def _plan_node(
