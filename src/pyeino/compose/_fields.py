@@ -71,11 +71,19 @@ def is_record(kind: type[Any]) -> bool:
 
 
 def _keyed(base: Any) -> Container:
-    hints = _hints(base, list(base.__annotations__))
+    marked = _hints(base)
+    required = set(base.__required_keys__)
+    for name, annotation in marked.items():
+        # annotations kept as text hide these marks from the class itself
+        if _mark_of(annotation) == "NotRequired":
+            required.discard(name)
+        elif _mark_of(annotation) == "Required":
+            required.add(name)
+    hints = {name: _bare(annotation) for name, annotation in marked.items()}
     return Container(
         kind=Kind.KEYED,
         fields=hints,
-        required=frozenset(base.__required_keys__),
+        required=frozenset(required),
         settable=frozenset(hints),
         base=base,
     )
@@ -86,13 +94,14 @@ def _record(base: type[Any]) -> Container | None:
     if names is None:
         return None
     required, settable = _needs(base)
+    hints = _hints(base)
     make: Callable[[dict[str, Any]], Any] = lambda values: base(**values)  # noqa: E731
     if hasattr(base, "__pydantic_fields__"):
         aliases = _pydantic_aliases(base)
         make = lambda values: base(**{aliases[name]: one for name, one in values.items()})  # noqa: E731
     return Container(
         kind=Kind.RECORD,
-        fields=_hints(base, names),
+        fields={name: hints.get(name, Any) for name in names},
         required=required,
         settable=settable,
         make=make,
@@ -100,15 +109,18 @@ def _record(base: type[Any]) -> Container | None:
     )
 
 
-def _mapping(kind: Any, base: Any) -> Container | None:
+def _mapping(kind: Any, base: type[Any]) -> Container | None:
     if not issubclass(base, Mapping):
         return None
     arguments = get_args(kind)
     key, item = arguments if len(arguments) == 2 else (Any, Any)
     if plain(key) not in (str, Any, object):
         return Container(kind=Kind.NONE, base=base)
-    make: Any = dict if inspect.isabstract(base) else base
-    return Container(kind=Kind.MAPPING, item=item, make=make, base=make)
+    return Container(kind=Kind.MAPPING, item=item, make=_maker(base), base=base)
+
+
+def _maker(base: Any) -> Any:
+    return dict if inspect.isabstract(base) else base
 
 
 def _other(base: type[Any]) -> Container:
@@ -159,13 +171,12 @@ def _pydantic_aliases(base: Any) -> dict[str, str]:
     return found
 
 
-def _hints(base: Any, names: list[str]) -> dict[str, Any]:
+def _hints(base: Any) -> dict[str, Any]:
     """The types of fields; one that cannot be resolved counts as Any."""
     try:
-        whole = typing.get_type_hints(base, include_extras=True)
+        return typing.get_type_hints(base, include_extras=True)
     except (NameError, TypeError, AttributeError, SyntaxError):
-        whole = _hints_one_by_one(base)
-    return {name: _bare(whole.get(name, Any)) for name in names}
+        return _hints_one_by_one(base)
 
 
 def _hints_one_by_one(base: Any) -> dict[str, Any]:
@@ -181,12 +192,12 @@ def _hints_one_by_one(base: Any) -> dict[str, Any]:
     return found
 
 
+def _mark_of(annotation: Any) -> str:
+    return getattr(get_origin(annotation), "_name", None) or ""
+
+
 def _bare(annotation: Any) -> Any:
-    """Without the marks that only TypedDicts have: Required, NotRequired, ReadOnly."""
-    while get_origin(annotation) is not None and getattr(get_origin(annotation), "_name", None) in (
-        "Required",
-        "NotRequired",
-        "ReadOnly",
-    ):
+    """Without the marks that only TypedDicts have."""
+    while _mark_of(annotation) in ("Required", "NotRequired", "ReadOnly"):
         annotation = get_args(annotation)[0]
     return annotation

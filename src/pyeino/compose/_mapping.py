@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pyeino.compose._fields import Path
 from pyeino.errors import DeclarationError
@@ -46,15 +46,19 @@ def path_of(given: Any) -> Path:
     """A path out of a name or a tuple of names. Raises DeclarationError for anything else."""
     if isinstance(given, str):
         return (given,)
-    names: Any = given
-    if type(names) is tuple and all(isinstance(name, str) for name in names):
-        return names
+    if _is_path(given):
+        return given
     raise DeclarationError(
         "a field mapping needs names",
         expected="a name, a tuple of names from the outside inwards, or WHOLE",
-        found=repr(names),
+        found=repr(given),
         remedy='write {"from": "to"} or {("outer", "inner"): "to"}',
     )
+
+
+def _is_path(given: Any) -> TypeGuard[Path]:
+    whole: Any = given
+    return isinstance(given, tuple) and all(isinstance(name, str) for name in whole)
 
 
 def maps_of(fields: Mapping[Any, Any] | None) -> list[FieldMap]:
