@@ -32,13 +32,8 @@ NodeOutT = TypeVar("NodeOutT")
 TakesT_contra = TypeVar("TakesT_contra", contravariant=True)
 GivesT_co = TypeVar("GivesT_co", covariant=True)
 
-Fields: TypeAlias = (
-    Mapping[str, str | Path]
-    | Mapping[Path, str | Path]
-    | Mapping[str | Path, str | Path]
-    | Mapping[Callable[[Any], Any], str | Path]
-    | Mapping[str | Path | Callable[[Any], Any], str | Path]
-)
+# Mapping is invariant in its keys: a union there would refuse a plain dict[str, str].
+Fields: TypeAlias = Mapping[Any, str | Path]
 """Where each part goes: `{"from": "to"}`; tuples of names reach inside, WHOLE is everything.
 
 A function of the source's value in the place of the first name makes the part out of it.
