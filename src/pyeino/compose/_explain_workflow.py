@@ -55,15 +55,21 @@ def _in_order(plan: Plan) -> Iterator[PlanNode]:
 
 def _why(plan: Plan, node: PlanNode) -> Iterator[str]:
     """What lets a node run beyond the names in its line."""
+    picked: list[str] = []
+    others: list[str] = []
     for source in node.sources:
         other = plan.nodes[source]
         for edge in other.edges:
-            if edge.target == node.index and not edge.carries:
-                yield f"after {other.name}"
+            if edge.target == node.index and edge.leads:
+                others.append(f"after {other.name}")
+                if not edge.carries:
+                    yield f"waits for {other.name}"
         for branch in other.branches:
             keys = [repr(key) for key, edge in branch.ends.items() if edge.target == node.index]
             if keys:
-                yield f"only when the branch behind {other.name} chose {' or '.join(keys)}"
+                picked.append(f"when the branch behind {other.name} chose {' or '.join(keys)}")
+    if picked:
+        yield f"{'' if others else 'only '}{', or '.join([*picked, *others])}"
 
 
 def _given(plan: Plan, node: PlanNode) -> str:

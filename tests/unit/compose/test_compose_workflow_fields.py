@@ -184,6 +184,10 @@ WRONG: list[Any] = [
         id="row_127_a_target_without_fields",
     ),
     pytest.param(
+        Outer, dict[str, str], {("inner", "f3"): "x"}, "MAPPING_FIELD", "one of ['f1', 'f2']",
+        "'f3'", id="row_116_a_field_that_cannot_be_there",
+    ),
+    pytest.param(
         Inner, dict[str, str], {"f3": "x"}, "MAPPING_FIELD", "one of ['f1', 'f2']", "'f3'",
         id="row_128_an_unknown_field_of_the_source",
     ),
