@@ -17,7 +17,7 @@ from pyeino.errors import Problem
 _CONTAINERS = "a dataclass, msgspec Struct, Pydantic model, TypedDict or mapping with str keys"
 
 
-class _Wrong(Exception):
+class _PathError(Exception):
     """What a path met: the text of the problem, what it expected, what it found."""
 
     def __init__(self, code: str, message: str, *, expected: str, found: str) -> None:
@@ -42,13 +42,13 @@ def part_type(annotation: Any, path: Path) -> Any:
 
 
 def place_type(annotation: Any, path: Path) -> Any:
-    """The type that the place at `path` takes. Raises _Wrong when nothing can be put there."""
+    """The type that the place at `path` takes. Raises _PathError when nothing can be put there."""
     for depth, name in enumerate(path):
         container = container_of(annotation)
         if container.kind is Kind.OPEN:
             return Any
         if container.kind is Kind.INTERFACE:
-            raise _Wrong(
+            raise _PathError(
                 "MAPPING_CONTAINER",
                 f"{type_name(annotation)} is an interface: no value of it can be made",
                 expected=_CONTAINERS,
@@ -56,7 +56,7 @@ def place_type(annotation: Any, path: Path) -> Any:
             )
         kind = _field(container, annotation, path[: depth + 1], name)
         if container.kind is Kind.RECORD and name not in container.settable:
-            raise _Wrong(
+            raise _PathError(
                 "MAPPING_FIELD",
                 f"{type_name(annotation)} sets its field {name!r} itself",
                 expected=f"one of {sorted(container.settable)}",
@@ -69,7 +69,7 @@ def place_type(annotation: Any, path: Path) -> Any:
 def _field(container: Container, annotation: Any, path: Path, name: str) -> Any:
     where = path_text(path)
     if container.kind is Kind.NONE:
-        raise _Wrong(
+        raise _PathError(
             "MAPPING_CONTAINER",
             f"{type_name(annotation)} has no fields, so there is no {where!r}",
             expected=_CONTAINERS,
@@ -81,7 +81,7 @@ def _field(container: Container, annotation: Any, path: Path, name: str) -> Any:
         name not in container.fields or (container.kind is Kind.RECORD and name.startswith("_"))
     ):
         reason = "keeps its field {!r} to itself" if name.startswith("_") else "has no field {!r}"
-        raise _Wrong(
+        raise _PathError(
             "MAPPING_FIELD",
             f"{type_name(annotation)} {reason.format(name)}",
             expected=f"one of {public}",
@@ -128,11 +128,11 @@ def _check_mapping(
             part = output_type_of(mapping.extract)
         else:
             part = part_type(given, mapping.source)
-    except _Wrong as wrong:
+    except _PathError as wrong:
         return _problem(path, mapping, wrong, f"what {source!r} gives")
     try:
         place = place_type(wanted, mapping.target)
-    except _Wrong as wrong:
+    except _PathError as wrong:
         return _problem(path, mapping, wrong, f"what {target!r} takes")
     return _mismatch(path, mapping, part, place) if fit(part, place) is Fit.NO else None
 
@@ -140,7 +140,7 @@ def _check_mapping(
 def _check_value(target: str, path: Path, value: Any, wanted: Any) -> Problem | None:
     try:
         place = place_type(wanted, path)
-    except _Wrong as wrong:
+    except _PathError as wrong:
         return Problem(
             code=wrong.code,
             path=(target,),
@@ -214,7 +214,7 @@ def _missing(wanted: Any, paths: list[Path], place: Path) -> Iterator[tuple[Path
             yield from _missing(container.field(name), inner, (*place, name))
 
 
-def _problem(path: tuple[str, str], mapping: FieldMap, wrong: _Wrong, what: str) -> Problem:
+def _problem(path: tuple[str, str], mapping: FieldMap, wrong: _PathError, what: str) -> Problem:
     return Problem(
         code=wrong.code,
         path=path,

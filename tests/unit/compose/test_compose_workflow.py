@@ -418,7 +418,7 @@ def test_explain_shows_every_mapping_in_an_order_in_which_it_can_run() -> None:
         "early = early(start['country'])",
         "chosen = _lambda_(early)  # of ['end']",
         "late = late({'count': len(early)})",
-        "# only when the branch behind early chose 'end'",
+        "# when the branch behind early chose 'end', or after late",
         "return {'deep': {'x': late['a']['b'], 'y': 1}}",
     ]
 
