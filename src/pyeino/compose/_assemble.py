@@ -39,7 +39,18 @@ class Assembly:
     chunk, and what it makes adds up; without, it is called once, with all of them.
     """
 
-    __slots__ = ("_by_source", "build", "constants", "empty", "streams", "takes", "target")
+    __slots__ = (
+        "_by_source",
+        "_fixed",
+        "_named",
+        "_steps",
+        "build",
+        "constants",
+        "empty",
+        "streams",
+        "takes",
+        "target",
+    )
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class Assembly:
         build: Callable[[Flat], Any],
         empty: Callable[[], Any],
         streams: bool,
+        named: bool = False,
     ) -> None:
         self.target = target
         self.takes = tuple(takes)
@@ -57,6 +69,19 @@ class Assembly:
         self.build = build
         self.empty = empty
         self.streams = streams
+        # an input that is a dict of parts is filled as it is, without a place for each part
+        self._named = named
+        self._fixed: dict[Any, Any] = build(constants) if named and constants else constants
+        self._steps = tuple(
+            (
+                take.source,
+                take.pick,
+                take.check,
+                take.mapping.target[0] if named else take.mapping.target,
+                take,
+            )
+            for take in takes
+        )
         self._by_source: dict[str, list[Take]] = {}
         for take in takes:
             self._by_source.setdefault(take.source, []).append(take)
@@ -64,14 +89,22 @@ class Assembly:
     def of_values(self, items: Mapping[str, Any]) -> Any:
         """The input, from the values of those sources that were not skipped.
 
+        `items` may hold more than the sources of this node.
+
         Raises GraphRunError for a part that is not there or is of the wrong type.
         """
-        flat = self.constants.copy()
-        for take in self.takes:
-            value = items.get(take.source, MISSING)
-            if value is not MISSING:
-                flat[take.mapping.target] = _part(take, value, self.target)
-        return self.build(flat) if flat else self.empty()
+        flat = self._fixed.copy()
+        for source, pick, check, place, take in self._steps:
+            value = items.get(source, MISSING)
+            if value is MISSING:
+                continue
+            part = pick(value)
+            if part is MISSING:
+                part = _part(take, value, self.target)
+            flat[place] = part if check is None else check(part)
+        if not flat:
+            return self.empty()
+        return flat if self._named else self.build(flat)
 
     def of_value(self, source: str) -> Check:
         """The same for a node with a single source, as a function of its value."""

@@ -59,6 +59,7 @@ def make_assembly(
         build=build,
         empty=lambda: empty_of(wanted, target),
         streams=streams,
+        named=build is _flat_dict,
     )
 
 

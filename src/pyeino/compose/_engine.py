@@ -152,11 +152,11 @@ class _EagerRun:
         nodes = [self._plan.nodes[index] for index in ready]
         if len(nodes) == 1 and not self._running:
             node = nodes[0]
-            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
+            item = self._joined(node)
             await self._finish(node, await call_node(node, item, self._context, self._mode))
             return
         for node in nodes:
-            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
+            item = self._joined(node)
             task = asyncio.create_task(
                 call_node(node, item, self._context, self._mode), name=f"node {node.name}"
             )
@@ -171,6 +171,13 @@ class _EagerRun:
             node = self._running.pop(task)
             del self._given[task]
             await self._finish(node, task.result())
+
+    def _joined(self, node: PlanNode) -> Any:
+        try:
+            return self._mode.join(node, by_name(self._plan, self._take(node.index)))
+        except Exception as error:
+            note_error(error, node.name, self._context)
+            raise
 
     async def _finish(self, node: PlanNode, output: Any) -> None:
         self._last = (node,)

@@ -73,12 +73,21 @@ class PlanNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceStep:
+    """A node of a sequence, with the names whose outputs it is sent and the checks on the way."""
+
+    node: PlanNode
+    sources: tuple[tuple[str, Check | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What the engine runs.
 
     `line` holds the nodes from START to END when there is no choice. `walkable` means that every
     node has one edge or one branch, so that a single value can walk through it. `mapped` is a
-    workflow's plan.
+    workflow's plan. `sequence` holds the nodes in their only order, END last, when each waits for
+    the one before it and there is no choice.
     """
 
     nodes: tuple[PlanNode, ...]
@@ -89,6 +98,7 @@ class Plan:
     line_steps: tuple[LineStep, ...]
     walkable: bool
     mapped: bool
+    sequence: tuple[SequenceStep, ...] | None
 
     @property
     def end(self) -> int:
@@ -127,6 +137,7 @@ def make_plan(
         nodes=nodes,
         trigger=trigger,
         mapped=declaration.mapped,
+        sequence=None if trigger is Trigger.ANY else _find_sequence(nodes),
         max_steps=max_steps or len(declaration.nodes) + 10,
         line=line,
         line_checks=checks,
@@ -261,3 +272,31 @@ def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
         if node.index == end:
             return tuple(line) if line and len(line) == len(nodes) - 2 else None
         line.append(node)
+
+
+def _find_sequence(nodes: tuple[PlanNode, ...]) -> tuple[SequenceStep, ...] | None:
+    """The nodes in the one order in which they can run, when there is one and no branch."""
+    if any(node.branches for node in nodes):
+        return None
+    waiting = {node.index: set(node.sources) for node in nodes}
+    steps: list[SequenceStep] = []
+    while waiting:
+        ready = [index for index, sources in waiting.items() if not sources]
+        if len(ready) != 1:
+            return None
+        following = nodes[ready[0]]
+        del waiting[following.index]
+        for sources in waiting.values():
+            sources.discard(following.index)
+        if following.index:
+            steps.append(SequenceStep(node=following, sources=_sent(nodes, following)))
+    return tuple(steps)
+
+
+def _sent(nodes: tuple[PlanNode, ...], node: PlanNode) -> tuple[tuple[str, Check | None], ...]:
+    return tuple(
+        (nodes[source].name, edge.check)
+        for source in node.sources
+        for edge in nodes[source].edges
+        if edge.target == node.index and edge.carries
+    )

@@ -102,6 +102,32 @@ async def test_a_row_of_nodes_is_one_line_of_awaits_with_the_mapping_on_it() -> 
     assert await both(run, Order(items=[1, 2])) == Invoice(amount=3)
 
 
+async def test_nodes_that_wait_one_for_the_other_are_a_sequence_of_awaits() -> None:
+    run = invoice().compile()
+    assert run.plan.line is None
+    assert run.plan.sequence is not None
+    assert [step.node.name for step in run.plan.sequence] == ["price", "tax", END]
+    assert await both(run, Order(items=[2])) == Invoice(amount=2.5)
+    assert choice().plan.sequence is None, "a branch may skip nodes"
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["sequence", "side_by_side"])
+async def test_a_part_that_is_not_there_is_an_error_of_the_node_that_takes_it(many: bool) -> None:
+    workflow = Workflow(dict[str, Any], dict[str, Any])
+    workflow.add("first", lambda given: given).input(START)
+    workflow.add("takes", lambda given: given).input("first", {"a": "x"}).input(START, {"b": "b"})
+    workflow.end().input("takes", {"x": "x"})
+    if many:
+        workflow.add("other", lambda given: given).input(START)
+        workflow.end().input("other", {"b": "b"})
+    run = workflow.compile()
+    assert (run.plan.sequence is None) == many
+    for call in (run.invoke({"b": 1}), run.stream({"b": 1}).concat()):
+        with pytest.raises(GraphRunError, match="no 'a'") as caught:
+            await call
+        assert node_path(caught.value) == ("takes",)
+
+
 async def test_row_114_sub_graphs_chains_and_workflows_with_streams_between() -> None:
     graph = Graph(str, str)
     graph.add("g", lambda text: text + "g")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyeino.compose import END, START, Workflow
@@ -150,7 +150,6 @@ def function(node: Node) -> Any:
     return in_pieces if node.streams else whole
 
 
-@settings(deadline=None, max_examples=150)
 @given(workflows())
 def test_a_workflow_gives_what_the_rules_say(drawn: Drawn) -> None:
     value = answer("start", {})
