@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
 from pyeino.compose._fields import Path
+from pyeino.compose._lambda import is_async
 from pyeino.errors import DeclarationError
 
 WHOLE: Final[Path] = ()
@@ -72,6 +73,14 @@ def maps_of(fields: Mapping[Any, Any] | None) -> list[FieldMap]:
             found=repr(fields),
             remedy="leave the fields out to send the whole value, or use depends_on()",
         )
+    for source in fields:
+        if callable(source) and is_async(source):
+            raise DeclarationError(
+                "a function in the place of a field cannot be async",
+                expected="a function that gives the part at once",
+                found=getattr(source, "__name__", repr(source)),
+                remedy="make it a node, and map what that gives",
+            )
     return [
         FieldMap(source=WHOLE, target=path_of(target), extract=source)
         if callable(source)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from pyeino.compose import END, START, WHOLE, Compiled, Workflow
-from pyeino.errors import CompileError, GraphRunError, Problem
+from pyeino.errors import CompileError, DeclarationError, GraphRunError, Problem
 from pyeino.streams import Stream
 
 
@@ -383,9 +383,11 @@ def test_a_loop_by_data_alone_is_refused() -> None:
         workflow.compile()
 
 
-@pytest.mark.parametrize("fields", [{}, {"a": 1}, {1: "a"}, {("a", 1): "b"}])
-def test_a_mapping_that_is_none_is_refused_where_it_is_written(fields: Any) -> None:
-    from pyeino.errors import DeclarationError
+async def later(given: Any) -> Any:
+    return given
 
+
+@pytest.mark.parametrize("fields", [{}, {"a": 1}, {1: "a"}, {("a", 1): "b"}, {later: "a"}])
+def test_a_mapping_that_is_none_is_refused_where_it_is_written(fields: Any) -> None:
     with pytest.raises(DeclarationError):
         Workflow(str, str).end().input(START, fields)
