@@ -203,4 +203,5 @@ def test_n6_the_records_of_the_wire(greedy: Served) -> None:
     assert answer["metadata"]["session_id"]
     with pytest.raises(urllib.error.HTTPError) as refused:
         post(greedy, "/api/v1/chat", {**body, "options": {"temprature": 0}})
-    assert refused.value.code == 400
+    with refused.value:
+        assert refused.value.code == 400
