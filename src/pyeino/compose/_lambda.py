@@ -123,6 +123,11 @@ def input_type_of(function: Callable[..., Any]) -> Any:
     return _Signature(function).input_type
 
 
+def output_type_of(function: Callable[..., Any]) -> Any:
+    """The type of the value that `function` gives; Any when it does not say."""
+    return _Signature(function).output_type
+
+
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling `function` gives something to await."""
     bare = _bare(function)
