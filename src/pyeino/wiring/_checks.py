@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.wiring._keys import all_keys
+from pyeino.wiring._placeholders import check_placeholders
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import LOCAL_DIMENSION, LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
 
@@ -47,6 +48,7 @@ def is_loopback(host: str) -> bool:
 def check(settings: Settings) -> list[SettingProblem]:
     """All that is wrong with settings whose keys are each right by themselves."""
     return [
+        *check_placeholders(settings),
         *_check_not_in_this_version(settings),
         *_check_database(settings),
         *_check_redis(settings),
