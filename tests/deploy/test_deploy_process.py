@@ -129,17 +129,16 @@ def test_g109_on_sigterm_it_says_not_ready_while_it_still_answers(
         process.wait(timeout=PATIENCE)
 
 
-def test_a_tree_without_a_place_to_write_is_named_in_the_message(
+def test_a_database_on_the_read_only_tree_is_refused_with_one_message(
     free_port: int, tmp_path: Path
 ) -> None:
-    """The default database would be under HOME: a message and exit code 1, no traceback."""
     log = tmp_path / "server.log"
     process = in_image(
         "serve", port=free_port, log=log, PYEINO_DATABASE__URL="sqlite:////mnt/data/pyeino.db"
     )
     assert process.wait(timeout=PATIENCE) == 1
     text = log.read_text()
-    assert "/mnt/data" in text
+    assert "DATABASE_READ_ONLY" in text
     assert "Traceback" not in text
 
 
