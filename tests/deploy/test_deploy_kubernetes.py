@@ -63,7 +63,10 @@ def test_every_file_is_applied_or_named() -> None:
     assert files - applied == {"kustomization.yaml", "secrets.yaml"}
     for folder in KUSTOMIZE.iterdir():
         (kustomization,) = documents(folder / "kustomization.yaml")
-        named = [*kustomization["resources"], *(p["path"] for p in kustomization.get("patches", []))]
+        named = [
+            *kustomization["resources"],
+            *(p["path"] for p in kustomization.get("patches", [])),
+        ]
         assert all((folder / path).resolve().exists() for path in named)
         # kustomize refuses a base in a folder above the overlay.
         bases = [(folder / path).resolve() for path in kustomization["resources"]]

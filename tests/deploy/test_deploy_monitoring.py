@@ -213,9 +213,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def watched(
-    local_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Watched]:
+def watched(local_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     prometheus = program("prometheus", INSTALL_PROMETHEUS)
     folder = tmp_path_factory.mktemp("watched")
     port, own = free_port(), free_port()
