@@ -189,7 +189,7 @@ class Watched:
         except urllib.error.HTTPError as error:
             status = error.code
             text = error.read().decode()
-            assert 400 <= status < 500 and expected != 200, text
+            assert 400 <= status < 500, text
         assert (status == 200) == (expected == 200)
 
 

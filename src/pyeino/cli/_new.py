@@ -57,8 +57,9 @@ def package_of(name: str) -> str:
 
 
 def write_project(folder: Path, *, name: str, package: str) -> list[Path]:
-    """Write every file of the template; their paths. Raises NewProjectError, having changed nothing,
-    when `folder` is there and not empty.
+    """Write every file of the template; their paths.
+
+    Raises NewProjectError, having changed nothing, when `folder` is there and not empty.
     """
     words = {"@NAME@": name, "@PACKAGE@": package, "@PYEINO@": __version__}
     try:
