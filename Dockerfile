@@ -26,7 +26,7 @@ COPY src ./src
 RUN --mount=type=cache,target=/tmp/pip \
     pip install pip==26.3 && \
     pip install --compile --constraint constraints.txt --build-constraint constraints.txt \
-        '.[server,redis,sql,postgres,documents,openai,jinja2]'
+        '.[server,security,redis,sql,postgres,documents,openai,jinja2,tracing,s3]'
 
 FROM build AS build-local
 ENV PYEINO_MODELS_DIR=/app/models

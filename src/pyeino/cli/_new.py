@@ -7,11 +7,11 @@ import keyword
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from pyeino import __version__
 from pyeino.cli._exit import UsageError
 from pyeino.cli._terminal import printable, say
 from pyeino.errors import PyeinoError
@@ -61,7 +61,7 @@ def write_project(folder: Path, *, name: str, package: str) -> list[Path]:
 
     Raises NewProjectError, having changed nothing, when `folder` is there and not empty.
     """
-    words = {"@NAME@": name, "@PACKAGE@": package, "@PYEINO@": __version__}
+    words = {"@NAME@": name, "@PACKAGE@": package, "@PYEINO@": version("pyeino")}
     try:
         _refuse_occupied(folder)
         written: list[Path] = []

@@ -1,7 +1,9 @@
 """pyeino new: what it writes, and what it refuses."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,16 @@ def test_its_versions_are_those_that_pyeino_is_tested_with(project: Path) -> Non
     pins = [line for line in pins if not line.startswith("#")]
     assert len(pins) > 30
     assert set(pins) - set(ours) == set()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    names = {_bare(pin) for pin in pins}
+    for extra in ("server", "sql", "postgres", "redis", "openai"):
+        assert {_bare(line) for line in extras[extra]} <= names, extra
+
+
+def _bare(requirement: str) -> str:
+    return re.split(r"[\[<>=;]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
 def test_its_sources_keep_our_habits(project: Path) -> None:
