@@ -23,8 +23,13 @@ OWN_NAMES = {
 _OTHER_VARIABLES = frozenset(
     {
         CONFIG_VARIABLE,
-        *("PYEINO_MODELS_DIR", "PYEINO_WHEEL", "PYEINO_TARGET", "PYEINO_COMPOSE_DIR"),
-        *("PYEINO_TIER", "PYEINO_SEED", "PYEINO_REQUIRE"),
+        "PYEINO_COMPOSE_DIR",
+        "PYEINO_MODELS_DIR",
+        "PYEINO_REQUIRE",
+        "PYEINO_SEED",
+        "PYEINO_TARGET",
+        "PYEINO_TIER",
+        "PYEINO_WHEEL",
     }
 )
 _MAX_SECRET = 65_536
