@@ -12,6 +12,7 @@ umask 077
 random_text() { # BYTES: URL-safe, so that it may stand in an address
     head -c "$1" /dev/urandom | base64 | tr -d '\n=' | tr '+/' '-_'
 }
+random_hex() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 random_key() { head -c 32 /dev/urandom | base64 | tr -d '\n'; }
 have() { grep -qs "^$1=" .env; }
 value_of() { sed -n "s/^$1=//p" .env | tail -n 1; }
@@ -29,7 +30,7 @@ add PYEINO_LLM__MODEL smollm2-135m-instruct "the provider's name for the model"
 add PYEINO_LLM__BASE_URL "" "empty: the provider's own address"
 add PYEINO_LLM__API_KEY "" "the provider's key"
 add PYEINO_RAG__EMBEDDING__PROVIDER local "local, openai or none; the image remote has no local one"
-add PYEINO_AUTH__BOOTSTRAP_KEY "pyk_$(random_text 6 | tr '_-' 'ab')_$(random_text 32)" \
+add PYEINO_AUTH__BOOTSTRAP_KEY "pyk_$(random_hex 6)_$(random_hex 32)" \
     "the first API key, with every scope: X-API-Key of your first request"
 add PYEINO_AUTH__JWT_SECRET "$(random_text 48)" "signs access tokens"
 add PYEINO_DATABASE__ENCRYPTION_KEY "$(random_key)" "encrypts stored messages; without it they are lost"

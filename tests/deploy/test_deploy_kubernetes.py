@@ -1,6 +1,8 @@
 """The manifests: against Kubernetes' own schemas, and what the guide's left out."""
 
+import base64
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +134,11 @@ def test_g107_secrets_and_settings_are_given(objects: list[dict[str, Any]]) -> N
     assert config["configMap"]["name"] == one(objects, "ConfigMap")["metadata"]["name"]
 
 
-def settings_of(objects: list[dict[str, Any]], folder: Path, **secrets: str) -> dict[str, str]:
+def settings_of(objects: list[dict[str, Any]], folder: Path, **values: str) -> dict[str, str]:
     """The environment of a server's container, its settings file written to `folder`."""
     file = folder / "config.yaml"
     file.write_text(one(objects, "ConfigMap")["data"]["config.yaml"])
-    given = one(objects, "Secret")["stringData"] | secrets
+    given = one(objects, "Secret")["stringData"] | values
     env = {}
     for entry in container_of(one(objects, "Deployment"))["env"]:
         reference = entry.get("valueFrom", {}).get("secretKeyRef")
@@ -174,16 +176,16 @@ def test_g107_every_placeholder_is_found(objects: list[dict[str, Any]], tmp_path
 @needs_given_settings
 @forms
 def test_the_server_takes_its_settings(objects: list[dict[str, Any]], tmp_path: Path) -> None:
-    secrets = {
-        "database-url": "postgres://eino:a-password@postgres:5432/einodb",
-        "redis-url": "redis://:a-password@redis:6379/0",
+    given = {
+        "database-url": "postgres://eino:4kfW2sLq@postgres:5432/einodb",
+        "redis-url": "redis://:4kfW2sLq@redis:6379/0",
         "llm-api-key": "a-key",
-        "jwt-secret": "s" * 64,
-        "bootstrap-key": f"pyk_abcdefgh_{'x' * 43}",
-        "encryption-key": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-        "metrics-token": "t" * 43,
+        "jwt-secret": secrets.token_urlsafe(48),
+        "bootstrap-key": f"pyk_{secrets.token_hex(6)}_{secrets.token_hex(32)}",
+        "encryption-key": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "metrics-token": secrets.token_hex(32),
     }
-    done = pyeino("config", "check", **settings_of(objects, tmp_path, **secrets))
+    done = pyeino("config", "check", **settings_of(objects, tmp_path, **given))
     assert done.returncode == 0, done.stderr
 
 

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import sysconfig
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy_kit import ROOT, environment, pyeino
+from deploy_kit import ROOT, environment, needs_given_settings, pyeino
 
 PATIENCE = 100.0
 NAMESPACE = ROOT / "tests" / "deploy" / "namespace.sh"
@@ -69,11 +71,7 @@ def served(free_port: int, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[by
     log = tmp_path / "server.log"
     process = in_image("serve", port=free_port, log=log)
     try:
-        until = time.monotonic() + PATIENCE
-        while health(free_port) != 0:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
+        wait_until_well(process, free_port, log)
         yield process, free_port, log
     finally:
         if process.poll() is None:
@@ -112,11 +110,8 @@ def test_g109_on_sigterm_it_says_not_ready_while_it_still_answers(
     log = tmp_path / "server.log"
     process = in_image("serve", port=free_port, log=log, PYEINO_SERVER__DRAIN_DELAY="3s")
     try:
+        wait_until_well(process, free_port, log)
         until = time.monotonic() + PATIENCE
-        while health(free_port) != 0:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         while "Server draining" not in log.read_text():
             assert time.monotonic() < until
@@ -128,6 +123,72 @@ def test_g109_on_sigterm_it_says_not_ready_while_it_still_answers(
         if process.poll() is None:
             process.kill()
         process.wait(timeout=PATIENCE)
+
+
+@needs_given_settings
+def test_g104_with_the_generated_secrets_nobody_comes_in_without_a_key(
+    free_port: int, tmp_path: Path
+) -> None:
+    subprocess.run(
+        ["bash", str(ROOT / "scripts" / "compose-env.sh")],
+        env=environment(PYEINO_COMPOSE_DIR=str(tmp_path)),
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    lines = (tmp_path / ".env").read_text().splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+    names = (
+        *("PYEINO_AUTH__JWT_SECRET", "PYEINO_AUTH__BOOTSTRAP_KEY"),
+        *("PYEINO_DATABASE__ENCRYPTION_KEY", "PYEINO_METRICS__TOKEN"),
+    )
+    settings = {name: values[name] for name in names}
+    log = tmp_path / "server.log"
+    process = in_image(
+        "serve",
+        port=free_port,
+        log=log,
+        ENV="production",
+        PYEINO_AUTH__ENABLED="true",
+        PYEINO_SERVER__HOST="0.0.0.0",
+        PYEINO_SERVER__DRAIN_DELAY="0s",
+        **settings,
+    )
+    key, token = settings["PYEINO_AUTH__BOOTSTRAP_KEY"], settings["PYEINO_METRICS__TOKEN"]
+    try:
+        wait_until_well(process, free_port, log)
+        assert status(free_port, "/v1/models") == 401
+        wrong = key[:-1] + ("1" if key.endswith("0") else "0")
+        assert status(free_port, "/v1/models", {"X-API-Key": wrong}) == 401
+        assert status(free_port, "/v1/models", {"X-API-Key": key}) == 200
+        assert status(free_port, "/metrics") == 401
+        assert status(free_port, "/metrics", {"Authorization": f"Bearer {token}"}) == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE) == 0, log.read_text()
+        assert not any(value in log.read_text() for value in settings.values())
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(timeout=PATIENCE)
+
+
+def wait_until_well(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while health(port) != 0:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.1)
+
+
+def status(port: int, path: str, headers: dict[str, str] | None = None) -> int:
+    """The status of a GET; refusals are answers too."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            code: int = answer.status
+    except urllib.error.HTTPError as error:
+        code = error.code
+    return code
 
 
 def test_a_database_on_the_read_only_tree_is_refused_with_one_message(
