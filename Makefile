@@ -22,7 +22,7 @@ test: ## unit, rule, service and documentation tests; pip packages only
 	@$(SETUP) test
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: ## the same with full counts, and the browser tests (needs chromium)
+test-all: ## the same with full counts, the browser and a new project (needs chromium, prometheus)
 	@$(SETUP) test browser
 	@PYEINO_TIER=full $(BIN)/python -m pytest $(ARGS)
 
