@@ -12,6 +12,7 @@ Command = Callable[[argparse.Namespace], int]
 _SECTIONS = {
     "answer": ("serve", "chat"),
     "operate": ("ingest", "worker", "health", "models", "config", "keys", "migrate"),
+    "begin": ("new",),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -30,6 +31,7 @@ examples:
   pyeino graph draw app:answer                the graph as Mermaid text
   pyeino keys create --user ann               an API key, shown once
   pyeino migrate --check                      whether the database fits this version
+  pyeino new my-answers                       a project of your own to begin with
   pyeino config show --origin                 every setting, and where it comes from
 
 exit codes: 0 ok, 1 failure, 2 wrong usage or settings, 130 interrupted
@@ -106,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(commands)
     _add_keys(commands)
     _add_migrate(commands)
+    _add_new(commands)
     commands.add("version", "print the version", "_version:show_version")
     parser.epilog = f"{_in_sections(commands.listed)}\n{_EXAMPLES}"
     return parser
@@ -281,6 +284,12 @@ def _add_migrate(commands: _Group) -> None:
         "--check", action="store_true", help="change nothing; exit code 1 when there is work"
     )
     _add_settings(migrate)
+
+
+def _add_new(commands: _Group) -> None:
+    new = commands.add("new", "write a project to begin with, tests and all", "_new:new")
+    new.add_argument("name", metavar="NAME", help="lower-case letters, digits and hyphens")
+    new.add_argument("--folder", help="where to write it (default: a new folder NAME)")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from pyeino.errors import MissingDependencyError, ValidationError
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.security import decode_key
 from pyeino.wiring._keys import all_keys
+from pyeino.wiring._placeholders import check_placeholders
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import (
     FILE_PREFIX,
@@ -56,6 +57,7 @@ def is_loopback(host: str) -> bool:
 def check(settings: Settings) -> list[SettingProblem]:
     """All that is wrong with settings whose keys are each right by themselves."""
     return [
+        *check_placeholders(settings),
         *_check_not_in_this_version(settings),
         *_check_database(settings),
         *_check_encryption(settings),
