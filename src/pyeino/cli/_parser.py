@@ -12,6 +12,7 @@ Command = Callable[[argparse.Namespace], int]
 _SECTIONS = {
     "answer": ("serve", "chat"),
     "operate": ("ingest", "health", "models", "config", "migrate"),
+    "measure": ("loadtest",),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -27,6 +28,7 @@ examples:
   pyeino ingest docs                          index a folder, so that answers cite it
   pyeino health                               exit code 0 when the server answers
   pyeino graph draw app:answer                the graph as Mermaid text
+  pyeino loadtest --rate 50 --duration 10s    put the server on this machine under load
   pyeino migrate --check                      whether the database fits this version
   pyeino config show --origin                 every setting, and where it comes from
 
@@ -97,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ingest(commands)
     _add_health(commands)
     _add_models(commands)
+    _add_loadtest(commands)
     _add_graph(commands)
     _add_config(commands)
     _add_migrate(commands)
@@ -193,6 +196,20 @@ def _add_models(commands: _Group) -> None:
     models.add("list", "the local models and whether they are there", "_models:show_list")
     path = models.add("path", "where the file of a local model is", "_models:show_path")
     path.add_argument("name", nargs="?", help="its name (default: the built-in model)")
+
+
+def _add_loadtest(commands: _Group) -> None:
+    # The flags and their help are with the command: they are many.
+    from pyeino.cli._loadtest_flags import EPILOG, add_flags
+
+    add_flags(
+        commands.add(
+            "loadtest",
+            "put a server under load and report what it takes; Ctrl-C reports what is there",
+            "_loadtest:loadtest",
+            epilog=EPILOG,
+        )
+    )
 
 
 def _add_graph(commands: _Group) -> None:
