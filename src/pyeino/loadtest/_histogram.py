@@ -63,6 +63,8 @@ class Histogram:
             return 0.0
         # Rounded before the ceiling: 0.95 · 100 is a little more than 95 in binary fractions.
         rank = max(1, math.ceil(round(self.count * percent / 100, 9)))
+        if rank >= self.count:
+            return float(self.largest)
         seen = 0
         for value, times in self:
             seen += times

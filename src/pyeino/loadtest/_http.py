@@ -15,7 +15,7 @@ from pyeino.errors import MissingDependencyError
 from pyeino.loadtest._client import LoadReply, LoadRequest
 from pyeino.loadtest._config import LoadTestConfig
 from pyeino.loadtest._events import StreamReader
-from pyeino.wire import ProblemDetails, SSEError
+from pyeino.wire import SSEError
 
 try:
     import aiohttp
@@ -23,8 +23,20 @@ except ImportError as missing:
     raise MissingDependencyError("aiohttp", extra="loadtest") from missing
 
 _LARGEST_PROBLEM = 65_536
-_CODE = re.compile(r"[A-Z][A-Z_]{1,60}")
-_problems = msgspec.json.Decoder(ProblemDetails)
+_CODE = re.compile(r"[A-Za-z][A-Za-z_]{1,60}")
+
+
+class _Error(msgspec.Struct, frozen=True, kw_only=True):
+    code: str | None = None
+
+
+class _Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of an error body as names it: the native form and OpenAI's have it in one place."""
+
+    error: _Error
+
+
+_problems = msgspec.json.Decoder(_Problem)
 
 # The first that fits counts: subclasses come before their bases.
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
@@ -119,13 +131,13 @@ async def _stream(response: aiohttp.ClientResponse) -> LoadReply:
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:
-    """`http_429`, and the code of the problem where the body is one of pyeino's."""
+    """`http_429`, and the code of the error where the body has one."""
     word = f"http_{response.status}"
     body = await response.read()
     if len(body) > _LARGEST_PROBLEM:
         return word
     try:
-        code = _problems.decode(body).error.code
+        code = _problems.decode(body).error.code or ""
     except (msgspec.DecodeError, msgspec.ValidationError):
         return word
     return f"{word} {code}" if _CODE.fullmatch(code) else word
