@@ -79,10 +79,14 @@ ANSWER = Chain(str).then(prompt).then(MODEL).then(parse).compile(name="answer")
 SHOUT = Chain(str).then(prompt).then(MODEL).then(shout).compile(name="shout")
 
 
+class WrongResultError(Exception):
+    """A subject gave something else than what the work was."""
+
+
 def expect(found: object, expected: object) -> None:
     """Results are used, and the first wrong one ends the benchmark."""
     if found != expected:
-        raise SystemExit(f"bench: expected {expected!r}, found {found!r}")
+        raise WrongResultError(f"expected {expected!r}, found {found!r}")
 
 
 async def answer_by_hand(text: str) -> str:

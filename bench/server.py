@@ -48,6 +48,10 @@ SWITCHES: dict[str, dict[str, str]] = {
 }
 
 
+class FailedError(Exception):
+    """A request failed: what was measured would not be the work."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A server under one choice of switches, and its rounds."""
@@ -87,7 +91,7 @@ async def send(config: LoadTestConfig, count: int) -> None:
                     LoadRequest(number=number, worker=worker, body=body.encode())
                 )
                 if reply.error:
-                    raise SystemExit(f"bench: {config.target} answered {reply.error}")
+                    raise FailedError(f"{config.target} answered {reply.error}")
 
         async with asyncio.TaskGroup() as tasks:
             for worker in range(CONNECTIONS):
@@ -157,7 +161,7 @@ async def measure_rates(subjects: list[Subject], *, quick: bool) -> list[Row]:
                     subject.config("/api/v1/chat", concurrency=connections, duration=seconds)
                 )
                 if result.error_rate:
-                    raise SystemExit(f"bench: {subject.name} failed: {result.errors}")
+                    raise FailedError(f"{subject.name} failed: {result.errors}")
                 rate[subject.name].append(result.requests_per_second)
                 p50[subject.name].append(result.p50_latency or 0.0)
         rows += [
