@@ -4,8 +4,9 @@
 
 request      POST /api/v1/chat with a model that answers at once: CPU time of the whole server
              process for one request, 8 connections. `hand` is Starlette with the same model and
-             nothing else; `bare` has metrics off; the others add one switch each to bare, `all`
-             all of them. A switch that this build refuses is named below the table, not guessed.
+             nothing else; `bare` has metrics off; the others add one switch each to bare, the last
+             one all of them. A switch that this build refuses is named below the table, not guessed.
+added        the same less bare's, of neighbouring batches: what each switch costs a request
 chunk_cpu    a chunk of a streamed answer of 200 chunks, beyond what the request itself costs
 rps1, rps50  requests a second with 1 and 50 connections; wall µs is the median latency
 
@@ -107,13 +108,30 @@ async def cpu_of(subject: Subject, path: str, count: int) -> float:
 
 
 async def measure_requests(subjects: list[Subject], *, quick: bool) -> list[Row]:
-    count, rounds = (40, 3) if quick else (1_000, 9)
+    # Many small batches, in an order that turns: what the machine does meanwhile hits them alike.
+    count, rounds = (40, 3) if quick else (150, 41)
     for number in range(rounds):
-        for subject in subjects:
+        turn = number % len(subjects)
+        for subject in [*subjects[turn:], *subjects[:turn]]:
             found = await cpu_of(subject, "/api/v1/chat", count)
             if number:  # the first round warms up
                 subject.cpu.append(found)
-    by_hand = median(subjects[0].cpu)
+    by_hand, bare = median(subjects[0].cpu), subjects[1].cpu
+    added = [
+        Row(
+            workload="added",
+            subject=subject.name,
+            version=subject.version,
+            value=(more := median([a - b for a, b in zip(subject.cpu, bare, strict=True)])),
+            unit="µs CPU a request",
+            cpu_us=more,
+        )
+        for subject in subjects[2:]
+    ]
+    return [*_request_rows(subjects, by_hand), *added]
+
+
+def _request_rows(subjects: list[Subject], by_hand: float) -> list[Row]:
     return [
         Row(
             workload="request",
@@ -207,9 +225,12 @@ def start(stack: contextlib.ExitStack, endpoint: str) -> tuple[list[Subject], di
         key = KEY if name == "auth" else ""
         subjects.append(Subject(name=name, server=server, key=key))
         whole |= chosen
-    key = "" if "auth" in refused else KEY
-    server = stack.enter_context(serving(env=whole))
-    return [*subjects, Subject(name="all", server=server, key=key)], refused
+    names = [subject.name for subject in subjects[2:]]
+    if len(names) > 1:
+        key = "" if "auth" in refused else KEY
+        server = stack.enter_context(serving(env=whole))
+        subjects.append(Subject(name="+".join(names), server=server, key=key))
+    return subjects, refused
 
 
 async def main() -> None:
@@ -220,7 +241,7 @@ async def main() -> None:
     endpoint = f"http://127.0.0.1:{sink.sockets[0].getsockname()[1]}"
     with contextlib.ExitStack() as stack:
         subjects, refused = await asyncio.to_thread(start, stack, endpoint)
-        ends = [subjects[0], subjects[1], subjects[-1]]
+        ends = [*subjects[:2], *subjects[2:][-1:]]
         rows = await measure_requests(subjects, quick=options.quick)
         rows += await measure_chunks(ends, quick=options.quick)
         rows += await measure_rates(ends, quick=options.quick)

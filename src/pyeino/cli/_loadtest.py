@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -83,11 +84,13 @@ async def _run(config: LoadTestConfig, *, live: bool) -> LoadTestResult:
             loop.remove_signal_handler(signal.SIGINT)  # the next Ctrl-C ends us at once
             tester.stop()
 
-        loop.add_signal_handler(signal.SIGINT, stop)
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends us without a report
+            loop.add_signal_handler(signal.SIGINT, stop)
         try:
             return await tester.run()
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(signal.SIGINT)
             if live:
                 sys.stderr.write("\r\x1b[K")
                 sys.stderr.flush()

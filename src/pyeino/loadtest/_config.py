@@ -17,7 +17,7 @@ MAX_CONCURRENCY = 10_000
 _MAX_RATE = 1_000_000.0
 _MAX_SECONDS = 86_400.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_METHODS = ("POST", "GET", "PUT", "DELETE", "PATCH")
+_METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 _OWN_BODY = "/api/v1/chat"
 
 
@@ -114,7 +114,7 @@ def _target_problems(config: LoadTestConfig) -> Iterator[str]:
     if parts.fragment:
         yield f"target: a fragment is never sent, found #{parts.fragment}"
     if config.method not in _METHODS:
-        yield f"method: expected one of {', '.join(_METHODS)}, found {config.method!r}"
+        yield f"method: expected one of {', '.join(sorted(_METHODS))}, found {config.method!r}"
     elif config.method == "POST" and not config.bodies and not config.has_own_body:
         yield f"bodies: {parts.path} needs some; only {CHAT_PATH} and its stream have their own"
     if config.ca_file is not None and not config.ca_file.is_file():
