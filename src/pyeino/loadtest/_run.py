@@ -132,7 +132,7 @@ class LoadRun:
         share = worker.number / self.config.concurrency
         await _sleep_until(self._begin + int(self.config.ramp_up * share * _SECOND))
         while now() < self._end:
-            answered = await self._send(worker, self._take(), due=None)
+            answered = await self._send(worker, self._take())
             await asyncio.sleep(0 if answered else _PAUSE)
 
     async def _open(self, worker: _Worker) -> None:
@@ -150,12 +150,11 @@ class LoadRun:
             if due >= self._end:
                 return
             self._take()
-            moment: int | None = due
-            if now() < due:
+            late = now() >= due
+            if not late:
                 await _sleep_until(due)
                 worker.send_delay.record(now() - due)
-                moment = None
-            await self._send(worker, number, due=moment)
+            await self._send(worker, number, due=due, late=late)
             await asyncio.sleep(0)
 
     def _take(self) -> int:
@@ -163,12 +162,19 @@ class LoadRun:
         self._taken += 1
         return number
 
-    async def _send(self, worker: _Worker, number: int, *, due: int | None) -> bool:
-        """Send one request and count how it ends; whether there was an answer."""
+    async def _send(
+        self, worker: _Worker, number: int, *, due: int | None = None, late: bool = False
+    ) -> bool:
+        """Send one request and count how it ends; whether there was an answer.
+
+        It belongs to the phase in which it was `due`, by default now; its latency counts from
+        there where it is `late`.
+        """
         body = self._bodies.body(Turn(number=number, worker=worker.number))
         request = LoadRequest(number=number, worker=worker.number, body=body)
-        begun = now() if due is None else due
-        metrics = worker.ramp if begun < self._window else worker.window
+        begun = due if late and due is not None else now()
+        place = begun if due is None else due
+        metrics = worker.ramp if place < self._window else worker.window
         metrics.sent += 1
         self.active += 1
         try:

@@ -91,7 +91,7 @@ def test_bodies_from_a_file(server: _Server, tmp_path: Path) -> None:
     ("flags", "path", "code", "word"),
     [
         (["--max-error-rate", "0", "--max-p95", "60s"], "", 0, ""),
-        (["--max-p95", "1ms"], "", 1, "above --max-p95 0.001 s"),
+        (["--max-p95", "0.001ms"], "", 1, "above --max-p95"),
         (["--body", "{}", "--max-error-rate", "0.5"], "/down", 1, "above --max-error-rate 0.5"),
         (["--body", "{}"], "/down", 1, "http_503"),
         (["--max-error-rate", "2"], "", 2, "expected a share from 0 to 1"),
