@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import ssl
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from loadtest_kit import serving
@@ -102,3 +106,41 @@ async def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.Monkey
 async def test_a_client_that_is_not_open_says_so() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await AiohttpClient(LoadTestConfig(target="http://127.0.0.1:1")).do(REQUEST)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody but its file vouches for, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing: apt install openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    found = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(found[0]), "-keyout", str(found[1])),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return found
+
+
+@pytest.mark.parametrize(("trust", "error"), [("file", ""), ("nobody", "tls"), ("all", "")])
+async def test_https_trusts_what_it_is_told_to(
+    certificate: tuple[Path, Path], trust: str, error: str
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    async with serving(context) as server:
+        declared = LoadTestConfig(
+            target=f"HTTPS://127.0.0.1:{server.port}/x",
+            bodies=BODIES,
+            ca_file=certificate[0] if trust == "file" else None,
+            verify=trust != "all",
+        )
+        async with asyncio.timeout(30), AiohttpClient(declared) as client:
+            assert (await client.do(REQUEST)).error == error
