@@ -117,8 +117,6 @@ def _target_problems(config: LoadTestConfig) -> Iterator[str]:
         yield f"method: expected one of {', '.join(sorted(_METHODS))}, found {config.method!r}"
     elif config.method == "POST" and not config.bodies and not config.has_own_body:
         yield f"bodies: {parts.path} needs some; only {CHAT_PATH} and its stream have their own"
-    if config.ca_file is not None and not config.ca_file.is_file():
-        yield f"ca_file: there is no file {config.ca_file}"
     if parts.scheme == "http" and (config.ca_file is not None or not config.verify):
         yield "ca_file, verify: these are for https:// targets only"
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pyeino.errors import MissingDependencyError
 from pyeino.loadtest._client import LoadReply, LoadRequest
-from pyeino.loadtest._config import LoadTestConfig
+from pyeino.loadtest._config import LoadTestConfig, LoadTestConfigError
 from pyeino.loadtest._events import StreamReader
 from pyeino.wire import SSEError
 
@@ -60,7 +60,8 @@ class AiohttpClient:
     """Sends the requests of a load test to its target and nowhere else.
 
     One connection for each worker, kept between requests. Redirects are not followed, no proxy is
-    taken from the environment, cookies are not kept. Use it with `async with`.
+    taken from the environment, cookies are not kept. Use it with `async with`, which raises
+    LoadTestConfigError when `ca_file` cannot be read.
     """
 
     def __init__(self, config: LoadTestConfig) -> None:
@@ -157,7 +158,11 @@ def _headers_of(config: LoadTestConfig) -> dict[str, str]:
 
 
 def _trust(config: LoadTestConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=config.ca_file)
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+    except OSError as error:  # SSLError is one
+        problem = f"ca_file: {config.ca_file} holds no certificates that can be read: {error}"
+        raise LoadTestConfigError((problem,)) from error
     if not config.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -52,7 +52,7 @@ def test_g155_everything_wrong_is_said_at_once() -> None:
         ({"target": "http://host:port/"}, "expected an http://"),
         ({"target": f"{TARGET}/v1/chat/completions"}, "/v1/chat/completions needs some"),
         ({"method": "BREW"}, "method"),
-        ({"ca_file": Path("/nowhere")}, "there is no file"),
+        ({"ca_file": Path("/nowhere")}, "https:// targets only"),
         ({"verify": False}, "https:// targets only"),
         ({"api_key": "k", "headers": {"Authorization": "x"}}, "authorization header already"),
         ({"api_key": "k\n"}, "api_key"),

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from loadtest_kit import serving
 
-from pyeino.loadtest import AiohttpClient, LoadReply, LoadRequest, LoadTestConfig, run_load_test
+from pyeino.loadtest import (
+    AiohttpClient,
+    LoadReply,
+    LoadRequest,
+    LoadTestConfig,
+    LoadTestConfigError,
+    run_load_test,
+)
 
 BODIES = ('{"n": {{n}}}',)
 REQUEST = LoadRequest(number=0, worker=0, body=b'{"n": 0}')
@@ -144,3 +151,10 @@ async def test_https_trusts_what_it_is_told_to(
         )
         async with asyncio.timeout(30), AiohttpClient(declared) as client:
             assert (await client.do(REQUEST)).error == error
+
+
+async def test_certificates_that_cannot_be_read_are_said(tmp_path: Path) -> None:
+    declared = LoadTestConfig(target="https://127.0.0.1:1", ca_file=tmp_path / "none.pem")
+    with pytest.raises(LoadTestConfigError, match="none.pem"):
+        async with AiohttpClient(declared):
+            pass
