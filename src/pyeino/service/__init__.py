@@ -1,5 +1,7 @@
 """The business layer: chat requests answered through the chain that fits, history kept."""
 
+from pyeino.service._api_keys import CreatedApiKey, create_api_key
+from pyeino.service._authenticator import Authenticator
 from pyeino.service._chat_service import ChatService
 from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
 from pyeino.service._ids import generate_message_id
@@ -40,6 +42,7 @@ from pyeino.service._tools import default_tool_chain
 
 __all__ = [
     "UNKNOWN_ANSWER",
+    "Authenticator",
     "CallContext",
     "ChainFacts",
     "ChatChunk",
@@ -49,6 +52,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChatService",
+    "CreatedApiKey",
     "EmbeddingAnswer",
     "Embeddings",
     "IndexProbe",
@@ -70,6 +74,7 @@ __all__ = [
     "TokenUsage",
     "ToolInput",
     "build_messages",
+    "create_api_key",
     "create_batch_processor",
     "create_query_messages",
     "create_query_processor",

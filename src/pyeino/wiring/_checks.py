@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyeino.errors import ValidationError
 from pyeino.integrations.sql import PostgresDatabase
+from pyeino.security import decode_key
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import LOCAL_DIMENSION, LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
@@ -49,6 +51,7 @@ def check(settings: Settings) -> list[SettingProblem]:
     return [
         *_check_not_in_this_version(settings),
         *_check_database(settings),
+        *_check_encryption(settings),
         *_check_redis(settings),
         *_check_model(settings),
         *_check_retrieval(settings),
@@ -111,6 +114,21 @@ def _check_database(settings: Settings) -> Iterator[SettingProblem]:
                 "SQLite has no use for it",
                 remedy="Remove it, or name a PostgreSQL server in database.url",
             )
+
+
+def _check_encryption(settings: Settings) -> Iterator[SettingProblem]:
+    database = settings.database
+    for name, keys in (
+        ("encryption_key", [database.encryption_key] if database.encryption_key else []),
+        ("previous_encryption_keys", database.previous_encryption_keys),
+    ):
+        for key in keys:
+            try:
+                decode_key(key)
+            except ValidationError as error:
+                yield problem_at(
+                    settings, f"database.{name}", error.message, remedy=error.details or ""
+                )
 
 
 def _sentence(error: ValueError) -> str:

@@ -31,6 +31,7 @@ Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Secret = Annotated[str, Meta(extra={"kind": SECRET})]
+Secrets = Annotated[tuple[str, ...], Meta(extra={"kind": SECRET})]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,8 @@ class DatabaseSettings(_Section, frozen=True, kw_only=True):
     start_timeout: Duration = 30.0
     statement_timeout: Duration = 30.0
     durability: Literal["normal", "strict"] = "normal"
+    encryption_key: Secret = ""
+    previous_encryption_keys: Secrets = ()
 
 
 class RedisSettings(_Section, frozen=True, kw_only=True):

@@ -155,6 +155,6 @@ async def test_https_trusts_what_it_is_told_to(
 
 async def test_certificates_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     declared = LoadTestConfig(target="https://127.0.0.1:1", ca_file=tmp_path / "none.pem")
-    with pytest.raises(LoadTestConfigError, match="none.pem"):
+    with pytest.raises(LoadTestConfigError, match=r"none\.pem"):
         async with AiohttpClient(declared):
             pass

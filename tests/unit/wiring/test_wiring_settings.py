@@ -24,6 +24,8 @@ from pyeino.wiring._keys import Key, all_keys
 
 _FILE = Path(__file__).parents[3] / "configs" / "config.yaml"
 
+_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
 # A value for each key that differs from its default, as text and as YAML holds it. What does not
 # go together by itself is completed by `_COMPANIONS`.
 _TRIAL: dict[str, tuple[str, Any]] = {
@@ -45,6 +47,8 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "database.start_timeout": ("1m", 60.0),
     "database.statement_timeout": ("500ms", 0.5),
     "database.durability": ("strict", "strict"),
+    "database.encryption_key": (_KEY, _KEY),
+    "database.previous_encryption_keys": (f"{_KEY},{_KEY}", (_KEY, _KEY)),
     "llm.provider": ("openai", "openai"),
     "llm.model": ("other", "other"),
     "llm.api_key": ("k-12345678", "k-12345678"),
