@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,5 +32,6 @@ class TraceableComponent(Protocol):
 
 def trace_info_of(component: object) -> TraceInfo | None:
     """The TraceInfo of `component`; None when it says nothing of itself."""
-    describe = getattr(component, "get_trace_info", None)  # cheaper than a look at the Protocol
-    return describe() if callable(describe) else None
+    # Cheaper than a look at the Protocol, and asked for each call of a tool.
+    describe: Callable[[], TraceInfo] | None = getattr(component, "get_trace_info", None)
+    return None if describe is None else describe()

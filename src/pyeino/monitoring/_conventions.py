@@ -94,7 +94,6 @@ HTTP_METHOD = "http.request.method"
 HTTP_ROUTE = "http.route"
 HTTP_STATUS = "http.response.status_code"
 URL_SCHEME = "url.scheme"
-NETWORK_PROTOCOL = "network.protocol.name"
 
 # --- metrics: the conventions' name, our family's name is this with "_" and its unit --------------
 

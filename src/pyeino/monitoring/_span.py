@@ -254,7 +254,5 @@ def _inside(item: object) -> Iterable[object]:
         return item.values()
     if isinstance(item, list | tuple | set | frozenset):
         return cast("Iterable[object]", item)
-    names_of = getattr(item, "__struct_fields__", None) or getattr(
-        item, "__dataclass_fields__", ()
-    )
+    names_of = getattr(item, "__struct_fields__", None) or getattr(item, "__dataclass_fields__", ())
     return [getattr(item, name, None) for name in names_of]

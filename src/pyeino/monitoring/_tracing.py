@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 from pyeino.monitoring import _conventions as names
@@ -12,7 +12,6 @@ from pyeino.monitoring._context import parse_traceparent
 from pyeino.monitoring._span import TraceSpan, active_span, clean_attributes
 
 T = TypeVar("T")
-InT = TypeVar("InT")
 SpanKind = Literal["internal", "server", "client", "consumer"]
 
 
@@ -102,9 +101,7 @@ class Tracing:
         """A span that has begun; the caller ends it. See `span` for the arguments."""
         parent = parse_traceparent(traceparent)
         cleaned = clean_attributes(attributes or {})
-        raw = self._otel.start(
-            self._tracer, name, kind=kind, attributes=cleaned, parent=parent
-        )
+        raw = self._otel.start(self._tracer, name, kind=kind, attributes=cleaned, parent=parent)
         return TraceSpan(raw, self)
 
     @contextmanager
@@ -115,19 +112,20 @@ class Tracing:
         kind: SpanKind = "internal",
         attributes: Mapping[str, Any] | None = None,
         traceparent: str | None = None,
+        given: object = None,
     ) -> Generator[TraceSpan]:
         """A span around the `with`, which is current inside it.
 
         It is a child of `traceparent` (of another machine, or of the job that is done here) when
         that is a valid one, else of the current span. An error that leaves the `with` is recorded
-        and raised; a cancel is noted and no error.
+        and raised, its text without the texts in `given`; a cancel is noted and no error.
         """
         span = self.start(name, kind=kind, attributes=attributes, traceparent=traceparent)
         try:
             with span.scope():
                 yield span
         except Exception as error:
-            span.fail(error)
+            span.fail(error, given=given)
             raise
         except BaseException:
             span.add_event(names.CANCELLED)
@@ -148,21 +146,6 @@ class Tracing:
         self._queue.shutdown(int(timeout * 1000))
 
 
-@asynccontextmanager
-async def chain_span(
-    chain_name: str, tracing: Tracing | None
-) -> AsyncGenerator[TraceSpan | None]:
-    """The span of one run of a chain; None when nothing is traced."""
-    found = tracing or active_tracing()
-    if found is None:
-        yield None
-        return
-    attributes = {names.CHAIN_NAME: chain_name, names.OPERATION: names.EXECUTE}
-    with found.span(f"chain.{chain_name}", attributes=attributes) as span:
-        yield span
-        span.succeed()
-
-
 def active_tracing() -> Tracing | None:
     """The Tracing of the current span; None outside of any."""
     span = active_span()
@@ -177,45 +160,11 @@ async def trace_chain_execution(
     Without `tracing` that of the current span is used; where nothing is traced, it only awaits.
     Graphs and chains of this package need it not: a TracingHandler sees them.
     """
-    async with chain_span(chain_name, tracing):
+    found = tracing or active_tracing()
+    if found is None:
         return await run()
-
-
-def tracing_middleware(
-    component_type: str, component_name: str, *, tracing: Tracing | None = None
-) -> Callable[[Callable[[InT], Awaitable[T]]], Callable[[InT], Awaitable[T]]]:
-    """A decorator that runs an async function inside the span of a component.
-
-    For components that no graph runs; the span is the one that a TracingHandler would make.
-    Without `tracing` that of the current span is used, if there is one.
-    """
-
-    def decorate(call: Callable[[InT], Awaitable[T]]) -> Callable[[InT], Awaitable[T]]:
-        async def traced(given: InT) -> T:
-            found = tracing or active_tracing()
-            if found is None:
-                return await call(given)
-            attributes = {
-                names.COMPONENT_TYPE: component_type,
-                names.COMPONENT_NAME: component_name,
-                names.INPUT_TYPE: type(given).__name__,
-            }
-            span = found.start(f"{component_type}.{component_name}", attributes=attributes)
-            try:
-                with span.scope():
-                    output = await call(given)
-                span.set_attributes({names.OUTPUT_TYPE: type(output).__name__})
-                span.succeed()
-            except Exception as error:
-                span.fail(error, given=given)
-                raise
-            except BaseException:
-                span.add_event(names.CANCELLED)
-                raise
-            finally:
-                span.end()
-            return output
-
-        return traced
-
-    return decorate
+    attributes = {names.CHAIN_NAME: chain_name, names.OPERATION: names.EXECUTE}
+    with found.span(f"chain.{chain_name}", attributes=attributes) as span:
+        output = await run()
+        span.succeed()
+        return output

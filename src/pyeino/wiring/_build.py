@@ -9,7 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
-from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
+from pyeino.monitoring import (
+    LogFormat,
+    Metrics,
+    StructuredLogger,
+    Tracing,
+    TracingHandler,
+)
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits
 from pyeino.stores import Cache, RateLimitStore
@@ -17,6 +23,7 @@ from pyeino.wiring._chains import default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._retrieval import Retrieval, passages_of
 from pyeino.wiring._shared import open_shared
+from pyeino.wiring._tracing import open_tracing
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -28,7 +35,8 @@ class Application:
 
     `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
-    `retrieval` is None where it is turned off, or its extra is not installed.
+    `retrieval` is None where it is turned off, or its extra is not installed; `tracing` is None
+    where it is off.
     """
 
     service: ChatService
@@ -39,6 +47,7 @@ class Application:
     cache: Cache | None
     rate_limits: RateLimitStore
     retrieval: Retrieval | None = None
+    tracing: Tracing | None = None
 
 
 @asynccontextmanager
@@ -63,6 +72,7 @@ async def build(
             # Joins the writer's thread, so not in the loop.
             stack.push_async_callback(asyncio.to_thread, log.close)
         metrics = Metrics()
+        tracing = await open_tracing(settings, stack, logger=log, metrics=metrics)
         database = await open_database(settings, logger=log)
         stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack)
@@ -88,6 +98,7 @@ async def build(
                 index_probe=found.probe if found else None,
                 embedder=found.embedder if found else None,
                 embedding_model=found.embedding_model if found else "embedding",
+                callbacks=() if tracing is None else (TracingHandler(tracing),),
             )
         )
         _watch(metrics, service=service, database=database, log=log)
@@ -100,6 +111,7 @@ async def build(
             cache=shared.cache,
             rate_limits=shared.rate_limits,
             retrieval=chains.retrieval,
+            tracing=tracing,
         )
 
 
