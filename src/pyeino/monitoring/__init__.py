@@ -11,6 +11,7 @@ from pyeino.monitoring._context import (
     parse_traceparent,
     request_context,
 )
+from pyeino.monitoring._exports import MetricsExport, merge_exports
 from pyeino.monitoring._genai import model_trace_info
 from pyeino.monitoring._logger import FatalError, Logger, LogLevel
 from pyeino.monitoring._masking import mask_fields, mask_id, mask_text
@@ -29,6 +30,7 @@ __all__ = [
     "LogLevel",
     "Logger",
     "Metrics",
+    "MetricsExport",
     "MetricsHandler",
     "RequestContext",
     "RequestTracing",
@@ -45,6 +47,7 @@ __all__ = [
     "mask_fields",
     "mask_id",
     "mask_text",
+    "merge_exports",
     "model_trace_info",
     "new_request_id",
     "parse_traceparent",

@@ -81,7 +81,7 @@ def request_content(info: RunInfo, call: Any) -> dict[str, Any]:
 
 def response_content(info: RunInfo, output: Any) -> dict[str, Any]:
     """What was answered, for those who capture content."""
-    if isinstance(output, Message):
+    if info.component == MODEL and isinstance(output, Message):
         return {names.OUTPUT_MESSAGES: messages_json((output,))}
     if info.component == "Tool":
         return {names.TOOL_RESULT: str(output)}

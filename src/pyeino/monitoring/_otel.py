@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,8 @@ except ImportError as error:
 
 __all__ = ["SpanQueue", "contexts", "make_provider", "otlp_exporter", "trace"]
 
+# Read here and not for each Tracing: it looks through folders.
+VERSION = importlib.metadata.version("pyeino")
 _KINDS = {
     "internal": trace.SpanKind.INTERNAL,
     "server": trace.SpanKind.SERVER,
@@ -52,12 +55,12 @@ def otlp_exporter(endpoint: str, *, headers: Mapping[str, str], timeout: float) 
     )
 
 
-def make_provider(queue: SpanQueue, *, service_name: str, ratio: float, version: str) -> Any:
+def make_provider(queue: SpanQueue, *, service_name: str, ratio: float) -> Any:
     """A provider of our own, apart from OpenTelemetry's global one."""
     resource = Resource(
         {
             "service.name": service_name,
-            "service.version": version,
+            "service.version": VERSION,
             "telemetry.sdk.name": "opentelemetry",
             "telemetry.sdk.language": "python",
         }
@@ -72,10 +75,10 @@ def make_provider(queue: SpanQueue, *, service_name: str, ratio: float, version:
     return provider
 
 
-def tracer_of(provider: Any, *, version: str) -> trace.Tracer:
+def tracer_of(provider: Any) -> trace.Tracer:
     """The tracer "eino" of `provider`."""
     found: trace.Tracer = provider.get_tracer(
-        TRACER, version, f"https://opentelemetry.io/schemas/{GENAI_VERSION}"
+        TRACER, VERSION, f"https://opentelemetry.io/schemas/{GENAI_VERSION}"
     )
     return found
 

@@ -72,7 +72,7 @@ class TraceSpan:
         kind = type(error).__name__
         text = error_text(error, given=given)
         frames = "".join(traceback.format_tb(error.__traceback__))
-        self.set_attributes({names.ERROR_TYPE: kind, names.ERROR_MESSAGE: text})
+        self._raw.set_attributes({names.ERROR_TYPE: kind, names.ERROR_MESSAGE: text})
         self._raw.add_event(
             names.EXCEPTION,
             {
@@ -254,5 +254,7 @@ def _inside(item: object) -> Iterable[object]:
         return item.values()
     if isinstance(item, list | tuple | set | frozenset):
         return cast("Iterable[object]", item)
-    names_of = getattr(item, "__struct_fields__", None) or getattr(item, "__dataclass_fields__", ())
-    return [getattr(item, name, None) for name in names_of]
+    fields: Any = getattr(item, "__struct_fields__", None)
+    if fields is None:
+        fields = getattr(item, "__dataclass_fields__", ())
+    return [getattr(item, name, None) for name in fields]

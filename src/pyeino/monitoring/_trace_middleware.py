@@ -26,9 +26,7 @@ def tracing_middleware(
     what `trace` says of the component. Without `tracing` that of the current span is used; where
     nothing is traced the function is only called.
     """
-    info = RunInfo(
-        name=component_name, type=component_name, component=component_type, trace=trace
-    )
+    info = RunInfo(name=component_name, type=component_name, component=component_type, trace=trace)
 
     def decorate(call: Callable[[InT], Awaitable[OutT]]) -> Callable[[InT], Awaitable[OutT]]:
         async def traced(given: InT) -> OutT:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
@@ -46,11 +45,10 @@ class Tracing:
         self._queue = _otel.SpanQueue(
             exporter, capacity=capacity, delay=delay, on_drop=on_drop, on_failure=on_failure
         )
-        version = importlib.metadata.version("pyeino")
         self._provider = _otel.make_provider(
-            self._queue, service_name=service_name, ratio=sample_ratio, version=version
+            self._queue, service_name=service_name, ratio=sample_ratio
         )
-        self._tracer = _otel.tracer_of(self._provider, version=version)
+        self._tracer = _otel.tracer_of(self._provider)
         # Bound once: each span asks for them, and so needs no OpenTelemetry of its own.
         self.attach = _otel.attach
         self.detach = _otel.detach

@@ -120,11 +120,14 @@ class HybridRetriever:
         self, name: str, leg: Retriever, query: str, options: RetrieverOptions
     ) -> _LegResult:
         """One leg. Whatever goes wrong in it is its result, but for a cancel from outside."""
+
+        async def ask(call: RetrieverCall) -> Sequence[Document | None]:
+            return await leg.retrieve(call.query, options=call.options)
+
+        call = RetrieverCall(query=query, options=options)
         try:
             async with asyncio.timeout(self._config.leg_timeout):
-                found: Sequence[Document | None] = await tracing_middleware("Retriever", name)(
-                    lambda call: leg.retrieve(call.query, options=call.options)
-                )(RetrieverCall(query=query, options=options))
+                found = await tracing_middleware("Retriever", name)(ask)(call)
             return _LegResult(name=name, documents=distinct(found))
         except asyncio.CancelledError as cancel:
             task = asyncio.current_task()

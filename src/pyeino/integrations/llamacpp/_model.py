@@ -113,9 +113,7 @@ class LlamaCppModel:
 
     def get_trace_info(self) -> TraceInfo:
         """Provider and model, for traces and metrics."""
-        return model_trace_info(
-            kind="ChatModel", name=self._info.id, provider=self._info.provider
-        )
+        return model_trace_info(kind="ChatModel", name=self._info.id, provider=self._info.provider)
 
     @property
     def queue_length(self) -> int:
