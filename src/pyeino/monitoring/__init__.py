@@ -13,7 +13,7 @@ from pyeino.monitoring._context import (
 )
 from pyeino.monitoring._exports import MetricsExport, merge_exports
 from pyeino.monitoring._genai import model_trace_info
-from pyeino.monitoring._logger import FatalError, Logger, LogLevel
+from pyeino.monitoring._logger import AdjustableLogger, FatalError, Logger, LogLevel
 from pyeino.monitoring._masking import mask_fields, mask_id, mask_text
 from pyeino.monitoring._metrics import Metrics
 from pyeino.monitoring._span import TraceSpan, add_span_event, set_span_attributes
@@ -24,6 +24,7 @@ from pyeino.monitoring._trace_middleware import tracing_middleware
 from pyeino.monitoring._tracing import Tracing, trace_chain_execution
 
 __all__ = [
+    "AdjustableLogger",
     "ComponentLogger",
     "FatalError",
     "LogFormat",

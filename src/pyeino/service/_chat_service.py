@@ -84,12 +84,9 @@ class ChatService:
         """
         self.limits = limits or ServiceLimits()
         self.sessions = Sessions(session_repo, message_repo, limits=self.limits)
+        handlers = (MetricsHandler(metrics), *callbacks)
         self.embeddings = Embeddings(
-            embedder,
-            model=embedding_model,
-            limits=self.limits,
-            logger=logger,
-            callbacks=(MetricsHandler(metrics), *callbacks),
+            embedder, model=embedding_model, limits=self.limits, logger=logger, callbacks=handlers
         )
         self.models = tuple(models)
         self.graph: Compiled[Turn, Message] = compile_selection_graph(
@@ -110,7 +107,7 @@ class ChatService:
             chains=self.chains,
             selector=selector,
             create_unknown_sessions=create_unknown_sessions,
-            callbacks=(MetricsHandler(metrics), *callbacks),
+            callbacks=handlers,
             index_probe=index_probe,
         )
         self._runs: RunManager[Outcome] = RunManager(limit=self.limits.active_runs)

@@ -66,11 +66,7 @@ async def build(
     model cannot be opened; what was opened before is closed again.
     """
     async with AsyncExitStack() as stack:
-        log = logger
-        if log is None:
-            log = make_logger(settings)
-            # Joins the writer's thread, so not in the loop.
-            stack.push_async_callback(asyncio.to_thread, log.close)
+        log = logger or _open_logger(settings, stack)
         metrics = Metrics()
         tracing = await open_tracing(settings, stack, logger=log, metrics=metrics)
         database = await open_database(settings, logger=log)
@@ -113,6 +109,13 @@ async def build(
             retrieval=chains.retrieval,
             tracing=tracing,
         )
+
+
+def _open_logger(settings: Settings, stack: AsyncExitStack) -> StructuredLogger:
+    log = make_logger(settings)
+    # Joins the writer's thread, so not in the loop.
+    stack.push_async_callback(asyncio.to_thread, log.close)
+    return log
 
 
 def _watch(
