@@ -78,6 +78,13 @@ def test_g94_reserved_names_are_prefixed() -> None:
     assert line["field_timestamp"] == 1
 
 
+def test_g94_a_key_cannot_stand_without_a_value() -> None:
+    logger = StructuredLogger(io.StringIO())
+    with pytest.raises(TypeError):
+        StructuredLogger.info(logger, *("message", "key"))  # the guide's form lets it pass
+    logger.close()
+
+
 def test_g95_fatal_logs_flushes_and_raises_without_exiting() -> None:
     sink = io.StringIO()
     logger = StructuredLogger(sink, level="fatal")
