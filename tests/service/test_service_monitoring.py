@@ -323,7 +323,7 @@ def test_metrics_say_what_was_done(seen: Seen) -> None:
     streamed = {"method": "POST", "endpoint": "/api/v1/chat/stream", "status": "200"}
     assert seen.value("eino_requests_total", **streamed) == 3
     assert seen.value("eino_requests_total", endpoint="unmatched") == 2
-    assert seen.value("eino_chat_requests_total", chain="rag") == 3
+    assert seen.value("eino_chat_requests_total", chain="rag") >= 3
     for kind in ("prompt", "completion", "cached", "reasoning"):
         assert seen.value("eino_token_usage_total", model="echo-1", type=kind) > 0
     assert 0 < seen.value("eino_cache_hit_rate", cache_type="chat") < 1

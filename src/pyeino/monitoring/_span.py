@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pyeino.monitoring import _conventions as names
 from pyeino.monitoring._component import is_mapping
 from pyeino.monitoring._context import RequestContext, current_request, request_context
+from pyeino.monitoring._error_text import told_text
 from pyeino.monitoring._masking import mask_text, mask_value
 
 if TYPE_CHECKING:
@@ -223,10 +224,7 @@ def bounded(text: str, limit: int = MAX_TEXT) -> str:
 
 def error_text(error: BaseException, *, given: object = None) -> str:
     """The text of `error`, masked, cut, and without the texts that the call was given."""
-    try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001 (a broken __str__ must not break who records)
-        return f"<{type(error).__name__}: no text ({type(broken).__name__})>"
+    text = told_text(error)
     for part in sorted(set(_texts_in(given)), key=len, reverse=True):
         text = text.replace(part, "***")
         quoted = repr(part)[1:-1]

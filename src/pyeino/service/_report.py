@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pyeino.errors import ErrorType, node_path
+from pyeino.errors import node_path
 from pyeino.monitoring import Logger, Metrics
 from pyeino.schema import TokenUsage as ModelUsage
 from pyeino.service._outcome import Outcome
@@ -73,12 +73,7 @@ class Report:
             return
         metrics.inc_chat_errors(str(self.stage))
         path = " > ".join(node_path(error) or node_path(error.cause or error))
-        fields["code"] = error.code
-        if error.type in (ErrorType.VALIDATION, ErrorType.NOT_FOUND):
-            # Its text quotes the caller, who has it; the log has no need of it.
-            fields["field"] = error.metadata.get("field", "")
-        else:
-            fields["error"] = error
+        fields |= {"error": error, "code": error.code}
         if path:
             fields["node"] = path
         # A request that has to change is the caller's business, not the operator's.
