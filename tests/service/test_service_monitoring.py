@@ -70,8 +70,9 @@ class Seen:
     def lines(self) -> list[dict[str, Any]]:
         """The log, line by line; beside it there is only the greeting on standard output."""
         lines = self.log.splitlines()
-        assert [line for line in lines if not line.startswith("{")] == lines[:1]
-        return [json.loads(line) for line in lines[1:]]
+        (greeting,) = [line for line in lines if not line.startswith("{")]
+        assert greeting.startswith("pyeino is ready")
+        return [json.loads(line) for line in lines if line is not greeting]
 
     def value(self, name: str, **labels: str) -> float:
         """The sum of the samples of `name` that carry all of `labels`."""

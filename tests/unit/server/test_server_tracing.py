@@ -11,8 +11,11 @@ from opentelemetry.trace import SpanKind, StatusCode
 from socket_kit import socket_to
 from span_kit import kept_spans
 
+from pyeino.compose import Chain
 from pyeino.errors import ExternalError
-from pyeino.monitoring import StructuredLogger, parse_traceparent
+from pyeino.monitoring import Metrics, StructuredLogger, parse_traceparent
+from pyeino.schema import Message
+from pyeino.service import ChatInput, ProcessorConfig, create_query_processor
 
 BODY = {"user_id": "u1", "message": "Hello"}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -157,3 +160,24 @@ async def test_the_level_is_for_loopback_and_for_loggers_that_have_one(serve: An
         answer = await running.http.put(url, json={"level": "debug"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ADMIN_NEEDS_AUTH")
         await asyncio.to_thread(running.logger.close)
+
+
+async def test_g84_a_served_processor_feeds_its_metric(serve: Any) -> None:
+    metrics = Metrics()
+    process = create_query_processor(ProcessorConfig(metrics=metrics))
+
+    async def answer(query: str) -> Message:
+        return Message.assistant(query.upper())
+
+    def question(given: ChatInput) -> str:
+        return given.message
+
+    chain = Chain(ChatInput).then(question).then(process).then(answer).compile(name="processed")
+    async with serve("x", service_options={"chains": {"processed": chain}}) as running:
+        body = {**BODY, "options": {"chain": "processed"}}
+        reply = await running.http.post("/api/v1/chat", json=body)
+        assert reply.json()["content"] == "HELLO"
+    count = metrics.registry.get_sample_value(
+        "eino_processing_latency_seconds_count", {"processor": "query_processor"}
+    )
+    assert count == 1
