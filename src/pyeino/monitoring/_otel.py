@@ -106,9 +106,14 @@ def start(
     )
 
 
-def attach(span: trace.Span) -> Any:
-    """Make `span` the current one of this task; gives what `detach` takes."""
-    return contexts.attach(trace.set_span_in_context(span))
+def context_of(span: trace.Span) -> contexts.Context:
+    """The context in which `span` is the current one."""
+    return trace.set_span_in_context(span)
+
+
+def attach(context: contexts.Context) -> Any:
+    """Make `context` that of this task; gives what `detach` takes."""
+    return contexts.attach(context)
 
 
 def detach(token: Any) -> None:

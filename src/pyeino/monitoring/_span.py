@@ -35,7 +35,16 @@ class TraceSpan:
     called by whoever started it.
     """
 
-    __slots__ = ("_raw", "ended", "sampled", "span_id", "trace_id", "tracing")
+    __slots__ = (
+        "_current",
+        "_raw",
+        "_records",
+        "ended",
+        "sampled",
+        "span_id",
+        "trace_id",
+        "tracing",
+    )
 
     def __init__(self, raw: Any, tracing: Tracing) -> None:
         self._raw = raw
@@ -45,16 +54,35 @@ class TraceSpan:
         self.span_id = f"{found.span_id:016x}"
         self.sampled = bool(found.trace_flags.sampled)
         self.ended = False
+        self._records = bool(raw.is_recording())
+        self._current: tuple[RequestContext, Any] | None = None
 
     @property
     def recording(self) -> bool:
         """False for a span that was not sampled, or has ended: nothing need be computed for it."""
-        return not self.ended and bool(self._raw.is_recording())
+        return self._records and not self.ended
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes; None is left out."""
         if self.recording:
             self._raw.set_attributes(clean_attributes(attributes))
+
+    def set_known(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes that are clean: our own words, and what `clean_attributes` gave."""
+        if self.recording:
+            self._raw.set_attributes(attributes)
+
+    def current(self) -> tuple[RequestContext, Any]:
+        """What is current inside this span, made once: for us, and for OpenTelemetry."""
+        if self._current is None:
+            context = RequestContext(
+                request_id=request_context().request_id,
+                trace_id=self.trace_id,
+                span_id=self.span_id,
+                sampled=self.sampled,
+            )
+            self._current = context, self.tracing.context_of(self._raw)
+        return self._current
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
         """Note that something happened now."""
@@ -118,15 +146,10 @@ class SpanScope:
 
     def __enter__(self) -> TraceSpan:
         span = self._span
+        request, foreign = span.current()
         self._own = _active.set(span)
-        context = RequestContext(
-            request_id=request_context().request_id,
-            trace_id=span.trace_id,
-            span_id=span.span_id,
-            sampled=span.sampled,
-        )
-        self._request = current_request.set(context)
-        self._foreign = span.tracing.attach(span._raw)  # pyright: ignore[reportPrivateUsage]
+        self._request = current_request.set(request)
+        self._foreign = span.tracing.attach(foreign)
         return span
 
     def __exit__(self, *_: object) -> None:

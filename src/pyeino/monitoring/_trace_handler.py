@@ -18,7 +18,7 @@ from pyeino.monitoring._genai import (
     request_content,
     response_content,
 )
-from pyeino.monitoring._span import TraceSpan
+from pyeino.monitoring._span import TraceSpan, clean_attributes
 from pyeino.monitoring._tracing import Tracing
 from pyeino.schema import Message
 from pyeino.streams import Stream
@@ -65,7 +65,7 @@ class TracingHandler(Handler):
         """Say what came out and end the span."""
         span = token.span
         if span.recording:
-            span.set_attributes({names.OUTPUT_TYPE: shown_type(output)})
+            span.set_known({names.OUTPUT_TYPE: shown_type(output)})
             if info.component in MEASURED:
                 answer = Answer(token.began)
                 answer.add(output, streamed=False)
@@ -117,32 +117,37 @@ class TracingHandler(Handler):
 
     def _begin(self, info: RunInfo, given: object, input_type: str) -> _Call:
         tracing = self._tracing
-        name, attributes = _identity(info)
-        attributes[names.INPUT_TYPE] = input_type
-        attributes.update(request_attributes(info, given))
-        if tracing.capture_content:
-            attributes.update(request_content(info, given))
-        remote = info.component in MEASURED and names.SERVER_ADDRESS in attributes
-        span = tracing.start(name, kind="client" if remote else "internal", attributes=attributes)
+        known = info.trace is not None and names.SERVER_ADDRESS in info.trace.attributes
+        remote = known and info.component in MEASURED
+        span = tracing.start(_span_name(info), kind="client" if remote else "internal")
+        if span.recording:
+            found = _identity(info)
+            found[names.INPUT_TYPE] = input_type
+            about: dict[str, Any] = {} if info.trace is None else dict(info.trace.attributes)
+            about.update(request_attributes(info, given))
+            if tracing.capture_content:
+                about.update(request_content(info, given))
+            if about:
+                found.update(clean_attributes(about))
+            span.set_known(found)
         return _Call(span, given)
 
 
-def _identity(info: RunInfo) -> tuple[str, dict[str, Any]]:
-    """The name of a call's span and the attributes that say what is called."""
+def _span_name(info: RunInfo) -> str:
+    return f"{'chain' if info.component in _CHAINS else info.component}.{info.name}"
+
+
+def _identity(info: RunInfo) -> dict[str, Any]:
+    """The attributes that say what is called; names are a developer's words, and clean."""
     if info.component in _CHAINS:
-        return f"chain.{info.name}", {
-            names.CHAIN_NAME: info.name,
-            names.OPERATION: names.EXECUTE,
-        }
-    attributes: dict[str, Any] = {
+        return {names.CHAIN_NAME: info.name, names.OPERATION: names.EXECUTE}
+    found: dict[str, Any] = {
         names.COMPONENT_TYPE: info.component,
         names.COMPONENT_NAME: info.name,
     }
-    trace = info.trace
-    if trace is not None:
-        attributes[names.COMPONENT_VERSION] = trace.version or None
-        attributes.update(trace.attributes)
-    return f"{info.component}.{info.name}", attributes
+    if info.trace is not None and info.trace.version:
+        found[names.COMPONENT_VERSION] = info.trace.version
+    return found
 
 
 def shown_type(value: object) -> str:

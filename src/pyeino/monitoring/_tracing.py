@@ -50,6 +50,7 @@ class Tracing:
         )
         self._tracer = _otel.tracer_of(self._provider)
         # Bound once: each span asks for them, and so needs no OpenTelemetry of its own.
+        self.context_of = _otel.context_of
         self.attach = _otel.attach
         self.detach = _otel.detach
         self.mark_failed = _otel.mark_failed
@@ -98,7 +99,7 @@ class Tracing:
     ) -> TraceSpan:
         """A span that has begun; the caller ends it. See `span` for the arguments."""
         parent = parse_traceparent(traceparent)
-        cleaned = clean_attributes(attributes or {})
+        cleaned = clean_attributes(attributes) if attributes else None
         raw = self._otel.start(self._tracer, name, kind=kind, attributes=cleaned, parent=parent)
         return TraceSpan(raw, self)
 
