@@ -15,6 +15,7 @@ NEVER_IMPORTED = {
     "requests": "it blocks the event loop; use aiohttp",
 }
 NEVER_CALLED = {"eval", "exec", "compile", "__import__"}
+MAY_IMPORT = {("pyeino.monitoring._otel", "requests")}  # the exporter's, in a thread of its own
 MAY_RUN_CODE = {"pyeino.compose._planner", "pyeino.compose._codegen"}  # prints it too: explain()
 BLOCKING = {"time.sleep", "open", "input", "subprocess.run", "subprocess.check_output", "os.system"}
 MAY_PRINT = ("pyeino.cli",)
@@ -45,7 +46,7 @@ def call_problems(source: Source) -> list[str]:
 
 def _all_problems(source: Source) -> Iterator[tuple[int, str]]:
     tree = source.tree
-    yield from _import_problems(tree)
+    yield from _import_problems(source)
     yield from _handler_problems(tree)
     for call, name, in_async in _calls(tree):
         if name in NEVER_CALLED and source.module not in MAY_RUN_CODE:
@@ -58,8 +59,8 @@ def _all_problems(source: Source) -> Iterator[tuple[int, str]]:
             yield call.lineno, f"{name}() may make a second loop; use asyncio.get_running_loop()"
 
 
-def _import_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _import_problems(source: Source) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(source.tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -67,7 +68,7 @@ def _import_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
             names = [node.module or ""]
         for name in names:
             reason = NEVER_IMPORTED.get(name.split(".")[0])
-            if reason:
+            if reason and (source.module, name) not in MAY_IMPORT:
                 yield node.lineno, f"imports {name}: {reason}"
 
 

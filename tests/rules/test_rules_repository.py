@@ -18,7 +18,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DECISION_HEADINGS = ("## Context", "## Choice", "## Measured", "## Given up")
 
 # Import names that differ from the distribution's, and what is used without an import of ours.
-IMPORT_NAMES = {"pyyaml": "yaml", "pyjwt": "jwt"}
+IMPORT_NAMES = {
+    "pyyaml": "yaml",
+    "pyjwt": "jwt",
+    "opentelemetry_sdk": "opentelemetry",
+    "opentelemetry_exporter_otlp_proto_http": "opentelemetry",
+}
 USED_BY_OTHERS = {"uvloop", "httptools", "websockets", "hiredis"}
 OUR_OWN = {"pyeino"}
 

@@ -58,6 +58,7 @@ async def _serve(
             metrics=application.metrics,
             logger=application.logger,
             probes=application.probes,
+            tracing=application.tracing,
         )
         return await run_server(
             app,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from pyeino.callbacks import TraceInfo, trace_info_of
 from pyeino.components._embedder import Embedder, EmbedderOptions
 from pyeino.components._model import ChatModel, ModelOptions
 from pyeino.components._retrieval import (
@@ -82,6 +83,10 @@ class _Wrapped:
     def get_type(self) -> str:
         """The implementation name of the component inside."""
         return type_name(self._inner)
+
+    def get_trace_info(self) -> TraceInfo:
+        """What the component inside says of itself."""
+        return trace_info_of(self._inner) or TraceInfo(component_name=self.get_type())
 
     def __repr__(self) -> str:
         return f"<{type(self._around).__name__} around {self._inner!r}>"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyeino.callbacks import RunInfo
 from pyeino.components import (
     ChatModel,
     ChatTemplate,
@@ -36,7 +35,7 @@ from pyeino.components import (
 )
 from pyeino.compose._context import RunContext
 from pyeino.compose._shapes import Shapes
-from pyeino.compose._spec import NodeSpec, spec_of, type_name_of
+from pyeino.compose._spec import NodeSpec, info_of, spec_of
 from pyeino.compose._tools_node import ToolsNode
 from pyeino.schema import Document, Message
 from pyeino.streams import Stream
@@ -136,7 +135,7 @@ def _chat_model(name: str, model: ChatModel) -> NodeSpec:
 
     return spec_of(
         Shapes(invoke=invoke, stream=stream),
-        info=RunInfo(name=name, type=type_name_of(model), component="ChatModel"),
+        info=info_of(model, name=name, kind="ChatModel"),
         input_type=Sequence[Message],
         output_type=Message,
         describe=lambda messages, context: ModelCall(
@@ -151,7 +150,7 @@ def _chat_template(name: str, template: ChatTemplate) -> NodeSpec:
 
     return spec_of(
         Shapes(invoke=invoke),
-        info=RunInfo(name=name, type=type_name_of(template), component="ChatTemplate"),
+        info=info_of(template, name=name, kind="ChatTemplate"),
         input_type=Mapping[str, Any],
         output_type=list[Message],
         plain=(template.format, False),
@@ -168,7 +167,7 @@ def _tools_node(name: str, node: ToolsNode) -> NodeSpec:
 
     return spec_of(
         Shapes(invoke=invoke, stream=stream),
-        info=RunInfo(name=name, type=type_name_of(node), component="ToolsNode"),
+        info=info_of(node, name=name, kind="ToolsNode"),
         input_type=Message,
         output_type=list[Message],
     )
@@ -187,7 +186,7 @@ def _single_method(name: str, component: Any, kind: _Kind) -> NodeSpec:
 
     return spec_of(
         Shapes(invoke=invoke),
-        info=RunInfo(name=name, type=type_name_of(component), component=kind.name),
+        info=info_of(component, name=name, kind=kind.name),
         describe=describe,
         input_type=kind.input_type,
         output_type=kind.output_type,

@@ -11,7 +11,7 @@ from pyeino.compose._component_node import component_spec
 from pyeino.compose._context import RunContext
 from pyeino.compose._lambda import Lambda, make_lambda
 from pyeino.compose._shapes import CollectCall, Shapes, StreamCall, TransformCall, ValueCall
-from pyeino.compose._spec import Nested, NodeSpec, spec_of, type_name_of
+from pyeino.compose._spec import Nested, NodeSpec, info_of, spec_of
 from pyeino.errors import DeclarationError
 from pyeino.streams import Stream
 
@@ -98,7 +98,7 @@ def _foreign_runnable(name: str, runnable: Any) -> NodeSpec:
 
     return spec_of(
         Shapes(invoke=invoke, transform=transform),
-        info=RunInfo(name=name, type=type_name_of(runnable), component="Runnable"),
+        info=info_of(runnable, name=name, kind="Runnable"),
         input_type=getattr(runnable, "input_type", Any),
         output_type=getattr(runnable, "output_type", Any),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from pyeino.callbacks import Handler, RunInfo
 from pyeino.compose._context import RunContext
 from pyeino.compose._shapes import CollectCall, Shapes, StreamCall, TransformCall, ValueCall
-from pyeino.compose._watched import Told, WatchedSource
+from pyeino.compose._watched import Told, WatchedSource, entered, scoped
 from pyeino.streams import Stream
 
 Describe = Callable[[Any, RunContext], Any]
@@ -82,11 +82,20 @@ def tell_stream_start(handlers: Sequence[Handler], info: RunInfo) -> Told:
 
 
 async def tell_result(told: Told, info: RunInfo, call: Awaitable[Any]) -> Any:
-    """Await a call and tell of its value or its error."""
+    """Await a call and tell of its value, its error or that it was cancelled."""
+    scopes = scoped(told)
     try:
-        output = await call
+        if scopes:
+            with entered(scopes):
+                output = await call
+        else:
+            output = await call
     except Exception as error:
         tell_error(told, info, error)
+        raise
+    except BaseException:
+        for handler, token in told:
+            handler.on_cancel(info, token)
         raise
     for handler, token in told:
         handler.on_end(info, output, token)
@@ -102,7 +111,8 @@ def tell_error(told: Told, info: RunInfo, error: Exception) -> None:
 def tell_stream(told: Told, info: RunInfo, call: Callable[[], Stream[Any]]) -> Stream[Any]:
     """Tell of a stream coming out: every handler is shown what its reader is given."""
     try:
-        output = call()
+        with entered(scoped(told)):
+            output = call()
     except Exception as error:
         tell_error(told, info, error)
         raise

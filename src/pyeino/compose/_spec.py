@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from pyeino.callbacks import RunInfo
+from pyeino.callbacks import RunInfo, trace_info_of
 from pyeino.compose._context import RunContext
 from pyeino.compose._observe import Describe, observe
 from pyeino.compose._shapes import FlowCall, Shapes, ValueCall, derive_flow, derive_value
@@ -77,6 +77,12 @@ def spec_of(
         watched_flow=derive_flow(watched),
         plain=plain,
     )
+
+
+def info_of(component: Any, *, name: str, kind: str) -> RunInfo:
+    """What handlers are told of `component` as the node `name`."""
+    trace = trace_info_of(component)
+    return RunInfo(name=name, type=type_name_of(component), component=kind, trace=trace)
 
 
 def type_name_of(component: Any) -> str:

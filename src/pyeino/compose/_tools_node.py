@@ -17,7 +17,7 @@ from pyeino.components import (
     tool_call_id,
 )
 from pyeino.compose._observe import tell_result, tell_start, tell_stream
-from pyeino.compose._spec import type_name_of
+from pyeino.compose._spec import info_of
 from pyeino.errors import DeclarationError, GraphRunError, with_node
 from pyeino.schema import Message, Role, ToolCall, ToolInfo, ToolResult, concat_message_lists
 from pyeino.streams import Source, Stream, merge
@@ -254,7 +254,7 @@ def calls_of(message: Message) -> tuple[ToolCall, ...]:
 
 def tool_run_info(tool: Tool) -> RunInfo:
     """What callbacks are told about a tool."""
-    return RunInfo(name=tool.info.name, type=type_name_of(tool), component="Tool")
+    return info_of(tool, name=tool.info.name, kind="Tool")
 
 
 def _answer(call: ToolCall, output: ToolOutput) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any
 
 from pyeino.callbacks import Handler, RunInfo
@@ -18,6 +19,25 @@ _MAX_LAG = 10_000
 """Items that a handler may be behind the reader before its copy fails with StreamLagError."""
 
 
+def scoped(told: Told) -> Told:
+    """Those of `told` that have something to enter; most handlers do not."""
+    return [(handler, token) for handler, token in told if type(handler).scope is not Handler.scope]
+
+
+def entered(scopes: Told) -> ExitStack:
+    """The scopes of a call, entered for as long as the `with`: the outermost handler's first."""
+    stack = ExitStack()
+    try:
+        for handler, token in scopes:
+            scope = handler.scope(token)
+            if scope is not None:
+                stack.enter_context(scope)
+    except BaseException:
+        stack.close()
+        raise
+    return stack
+
+
 class WatchedSource(Source[Any]):
     """Hands on a stream, shows each item to the handlers, and owns the tasks they read in.
 
@@ -25,11 +45,12 @@ class WatchedSource(Source[Any]):
     leaves, its copy ends with StreamClosedError.
     """
 
-    __slots__ = ("_info", "_main", "_tasks", "_told", "_views")
+    __slots__ = ("_info", "_main", "_scopes", "_tasks", "_told", "_views")
 
     def __init__(self, main: Stream[Any], told: Told, info: RunInfo) -> None:
         self._main = main
         self._told = told
+        self._scopes = scoped(told)
         self._info = info
         self._views: list[_View] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -42,7 +63,11 @@ class WatchedSource(Source[Any]):
         if not self._tasks:
             self._start()
         try:
-            item = await self._main.__anext__()
+            if self._scopes:
+                with entered(self._scopes):
+                    item = await self._main.__anext__()
+            else:
+                item = await self._main.__anext__()
         except StopAsyncIteration:
             await self._finish(None)
             raise
@@ -73,7 +98,8 @@ class WatchedSource(Source[Any]):
     async def aclose(self) -> None:
         """Close the stream, end every copy, and wait for the handlers to return."""
         try:
-            await self._main.aclose()
+            with entered(self._scopes):
+                await self._main.aclose()
         finally:
             if not self._tasks:
                 self._start()

@@ -42,12 +42,13 @@ class RequestContext:
 
 
 _NOWHERE = RequestContext()
-_current: ContextVar[RequestContext] = ContextVar("pyeino_request", default=_NOWHERE)
+current_request: ContextVar[RequestContext] = ContextVar("pyeino_request", default=_NOWHERE)
+"""Set by `bind_request` and by the spans of this room only; others read `request_context()`."""
 
 
 def request_context() -> RequestContext:
     """The ids of the request that the calling code works for; empty ones outside of any."""
-    return _current.get()
+    return current_request.get()
 
 
 def new_request_id() -> str:
@@ -91,14 +92,14 @@ def bind_request(
         span_id=secrets.token_hex(8) if parent else "",
         sampled=parent.sampled if parent else False,
     )
-    token = _current.set(context)
+    token = current_request.set(context)
     try:
         yield context
     finally:
         # A generator that is closed from another task ends in another context: there the
         # variable was never set, so there is nothing to undo.
         try:
-            _current.reset(token)
+            current_request.reset(token)
         except ValueError:
-            if _current.get() is context:
-                _current.set(_NOWHERE)
+            if current_request.get() is context:
+                current_request.set(_NOWHERE)

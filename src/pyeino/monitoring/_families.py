@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pyeino.monitoring import _conventions as names
+
 # The default bounds of the Go client, and what a model call needs above them.
 BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -103,9 +105,77 @@ CACHE_ERRORS = _counter(
     "eino_cache_errors_total", "Total number of cache errors", "cache_type", "operation"
 )
 
+SPANS_DROPPED = _counter(
+    "eino_spans_dropped_total", "Total number of trace spans lost before they were exported"
+)
+
+_GENAI = (
+    "gen_ai_operation_name",
+    "gen_ai_provider_name",
+    "gen_ai_request_model",
+    "gen_ai_response_model",
+)
+
+
+def _genai(name: str, text: str, *labels: str, unit: str, buckets: tuple[float, ...]) -> Family:
+    full = names.prometheus_name(name, unit)
+    return _histogram(full, text, *_GENAI, *labels, buckets=buckets)
+
+
+GENAI_TOKENS = _genai(
+    names.TOKEN_USAGE,
+    "Number of input and output tokens of an operation",
+    *("gen_ai_token_type",),
+    unit="",
+    buckets=names.TOKEN_BUCKETS,
+)
+GENAI_DURATION = _genai(
+    names.OPERATION_DURATION,
+    "Duration of a GenAI operation in seconds",
+    *("error_type",),
+    unit="seconds",
+    buckets=names.SECOND_BUCKETS,
+)
+GENAI_FIRST_CHUNK = _genai(
+    names.CLIENT_FIRST_CHUNK,
+    "Time until the first chunk of a streamed operation in seconds",
+    unit="seconds",
+    buckets=names.SECOND_BUCKETS,
+)
+GENAI_PER_CHUNK = _genai(
+    names.CLIENT_PER_CHUNK,
+    "Time between two chunks of a streamed operation in seconds, after the first",
+    unit="seconds",
+    buckets=names.SECOND_BUCKETS,
+)
+GENAI_SERVER_DURATION = _genai(
+    names.SERVER_DURATION,
+    "Duration of an answer of the model in this process in seconds",
+    *("error_type",),
+    unit="seconds",
+    buckets=names.SECOND_BUCKETS,
+)
+GENAI_FIRST_TOKEN = _genai(
+    names.SERVER_FIRST_TOKEN,
+    "Time until the first token of the model in this process in seconds",
+    unit="seconds",
+    buckets=names.FIRST_TOKEN_BUCKETS,
+)
+GENAI_PER_TOKEN = _genai(
+    names.SERVER_PER_TOKEN,
+    "Time for each token after the first of the model in this process in seconds",
+    unit="seconds",
+    buckets=names.PER_TOKEN_BUCKETS,
+)
+GENAI = (
+    *(GENAI_TOKENS, GENAI_DURATION, GENAI_FIRST_CHUNK, GENAI_PER_CHUNK),
+    *(GENAI_SERVER_DURATION, GENAI_FIRST_TOKEN, GENAI_PER_TOKEN),
+)
+
 FAMILIES = (
     *GUIDE_TWELVE,
     *(CHAT_REQUESTS, CHAT_ERRORS, CHAT_LATENCY),
     *(RETRIEVAL_LATENCY, RETRIEVAL_ERRORS, RETRIEVAL_DOCUMENTS),
-    *(PROCESSING_LATENCY, CACHE_HITS, CACHE_MISSES, CACHE_ERRORS),
+    *(PROCESSING_LATENCY, CACHE_HITS, CACHE_MISSES, CACHE_ERRORS, SPANS_DROPPED),
+    *GENAI,
 )

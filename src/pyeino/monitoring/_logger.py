@@ -70,3 +70,11 @@ class Logger(Protocol):
     def with_fields(self, **fields: Any) -> Logger:
         """A logger that adds `fields` to each of its lines; this one stays as it is."""
         ...
+
+
+@runtime_checkable
+class AdjustableLogger(Logger, Protocol):
+    """A Logger whose level can be set while it is used."""
+
+    level: LogLevel
+    """The lowest level that is written."""

@@ -6,18 +6,14 @@ import asyncio
 import contextlib
 import importlib
 import math
-import os
-import sys
-import time
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyeino.errors import MissingDependencyError
 from pyeino.monitoring import _families as families
-
-if sys.platform != "win32":
-    import resource
+from pyeino.monitoring._exports import MetricsExport
+from pyeino.monitoring._genai_metrics import GenAIMetrics
+from pyeino.monitoring._samplers import HitWindow, resident_bytes
 
 # Loaded here because the first use is inside an event loop, which must not wait for files. That
 # it is missing is told to who makes a Metrics; logs do without it.
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 Sampler = Callable[[], float]
 
-HIT_RATE_WINDOW = 300.0
 _TOKEN_TYPES = frozenset({"prompt", "completion", "cached", "reasoning"})
 _MAX_SERIES = 2_000
 
@@ -77,8 +72,12 @@ class Metrics:
         self._cache_hits = by_name[families.CACHE_HITS.name]
         self._cache_misses = by_name[families.CACHE_MISSES.name]
         self._cache_errors = by_name[families.CACHE_ERRORS.name]
+        self._spans_dropped = by_name[families.SPANS_DROPPED.name][()]
+        self.genai = GenAIMetrics(by_name)
+        self._export = _series.export
+        self._shared_queues: set[str] = set()
         self._samplers: list[tuple[Any, Sampler]] = []
-        self._windows: dict[str, _HitWindow] = {}
+        self._windows: dict[str, HitWindow] = {}
 
     def inc_requests(self, method: str, endpoint: str, status: str | int) -> None:
         """Count one request by its route template and status."""
@@ -161,6 +160,10 @@ class Metrics:
         """Count one trouble of a cache; `operation` is get, set, delete, decode or encode."""
         self._cache_errors[cache_type, operation].inc()
 
+    def inc_spans_dropped(self, count: int = 1) -> None:
+        """Count trace spans that were lost before they were exported."""
+        self._spans_dropped.inc(count)
+
     def set_active_connections(self, count: float) -> None:
         """Set the number of open connections; a source given to `watch_connections` wins."""
         self._active_connections.set(count)
@@ -185,8 +188,13 @@ class Metrics:
         """Call `source` at each scrape for the number of open connections."""
         self._samplers.append((self._active_connections, source))
 
-    def watch_queue(self, queue_name: str, source: Sampler) -> None:
-        """Call `source` at each scrape for the length of the queue `queue_name`."""
+    def watch_queue(self, queue_name: str, source: Sampler, *, shared: bool = False) -> None:
+        """Call `source` at each scrape for the length of the queue `queue_name`.
+
+        `shared`: every process sees the same queue, so that its length is not added up over them.
+        """
+        if shared:
+            self._shared_queues.add(queue_name)
         self._samplers.append((self._queue_length[(queue_name,)], source))
 
     def render(self) -> tuple[bytes, str]:
@@ -197,6 +205,15 @@ class Metrics:
         """
         self._sample()
         return self._expose(self.registry), self._content_type
+
+    def export(self) -> MetricsExport:
+        """A snapshot of all families, to be merged with those of other processes."""
+        self._sample()
+        return MetricsExport(
+            families=self._export(self.registry),
+            lookups={name: window.totals() for name, window in self._windows.items()},
+            shared_queues=tuple(sorted(self._shared_queues)),
+        )
 
     def _sample(self) -> None:
         self._memory_usage.set(resident_bytes())
@@ -209,59 +226,11 @@ class Metrics:
         for cache_type, window in self._windows.items():
             self._cache_hit_rate[(cache_type,)].set(window.rate())
 
-    def _window(self, cache_type: str) -> _HitWindow:
+    def _window(self, cache_type: str) -> HitWindow:
         window = self._windows.get(cache_type)
         if window is None:
-            window = self._windows.setdefault(cache_type, _HitWindow())
+            window = self._windows.setdefault(cache_type, HitWindow())
         return window
-
-
-class _HitWindow:
-    """Hits and lookups of the last five minutes, in slots of ten seconds."""
-
-    _SLOT = 10.0
-
-    def __init__(self) -> None:
-        self._slots: deque[list[float]] = deque()
-
-    def add(self, *, hit: bool) -> None:
-        now = time.monotonic()
-        self._forget(now)
-        if not self._slots or now - self._slots[-1][0] >= self._SLOT:
-            self._slots.append([now, 0, 0])
-        slot = self._slots[-1]
-        slot[1] += hit
-        slot[2] += 1
-
-    def rate(self) -> float:
-        """Hits by lookups; NaN when there was no lookup in the window."""
-        self._forget(time.monotonic())
-        lookups = sum(slot[2] for slot in self._slots)
-        return sum(slot[1] for slot in self._slots) / lookups if lookups else math.nan
-
-    def _forget(self, now: float) -> None:
-        while self._slots and now - self._slots[0][0] > HIT_RATE_WINDOW:
-            self._slots.popleft()
-
-
-def resident_bytes() -> float:
-    """Resident memory of this process; the peak where the system tells no more than that."""
-    try:
-        return float(int(_read_statm().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, IndexError, ValueError):
-        if sys.platform == "win32":
-            return math.nan
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return float(peak if sys.platform == "darwin" else peak * 1024)
-
-
-def _read_statm() -> bytes:
-    # Raw and non-blocking: the kernel makes this up on the spot, so the event loop may read it.
-    descriptor = os.open("/proc/self/statm", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        return os.read(descriptor, 256)
-    finally:
-        os.close(descriptor)
 
 
 def _read(source: Sampler) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
 from pyeino.errors import MissingDependencyError
+from pyeino.monitoring._exports import FamilyExport, MetricsExport, family_export
 from pyeino.monitoring._families import Family, Kind
 
 try:
@@ -84,3 +86,30 @@ def new_registry() -> CollectorRegistry:
 def expose(registry: CollectorRegistry) -> bytes:
     """All series of `registry` in the text format 0.0.4."""
     return generate_latest(_WithoutCreated(registry))
+
+
+def export(registry: CollectorRegistry) -> tuple[FamilyExport, ...]:
+    """Every counter, gauge and histogram of `registry` with its samples."""
+    kinds = frozenset(Kind)
+    return tuple(family_export(one) for one in registry.collect() if one.type in kinds)
+
+
+class _Exported(Collector):
+    """A MetricsExport in the form that the client renders."""
+
+    def __init__(self, exported: MetricsExport) -> None:
+        self._exported = exported
+
+    def collect(self) -> Iterator[Metric]:
+        """Each family."""
+        for family in self._exported.families:
+            metric = Metric(family.name, family.help, family.kind)
+            for sample in family.samples:
+                value = math.nan if sample.value is None else sample.value
+                metric.add_sample(sample.name, dict(sample.labels), value)
+            yield metric
+
+
+def expose_export(exported: MetricsExport) -> bytes:
+    """All samples of `exported` in the text format 0.0.4."""
+    return generate_latest(_Exported(exported))

@@ -13,6 +13,7 @@ import msgspec
 
 from pyeino.monitoring._component import is_mapping
 from pyeino.monitoring._context import request_context
+from pyeino.monitoring._error_text import told_text
 from pyeino.monitoring._logger import FatalError, LogLevel
 from pyeino.monitoring._masking import mask_value
 from pyeino.monitoring._writer import LineWriter
@@ -217,7 +218,7 @@ def _flatten(target: dict[str, Any], prefix: str, fields: Mapping[Any, Any], *, 
         if is_mapping(value) and depth > 1:
             _flatten(target, f"{key}.", value, depth=depth - 1)
         elif isinstance(value, BaseException):
-            target[key] = _plain(key, str(value))
+            target[key] = _plain(key, told_text(value))
             target[f"{key}_type"] = type(value).__name__
             if _is_unexpected(value):
                 target["stack"] = _encodable(

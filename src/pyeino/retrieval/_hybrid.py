@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
-from pyeino.components import Retriever, RetrieverOptions
+from pyeino.components import Retriever, RetrieverCall, RetrieverOptions
 from pyeino.errors import DeclarationError, ExternalError
-from pyeino.monitoring import Logger, Metrics
+from pyeino.monitoring import Logger, Metrics, tracing_middleware
 from pyeino.retrieval._fusion import Fusion, RankedLeg, distinct, fuse
 from pyeino.retrieval._legs import DEFAULT_TOP_K
 from pyeino.retrieval._marks import similarity_of
@@ -71,6 +71,7 @@ class HybridRetriever:
     def __init__(self, config: HybridRetrieverConfig) -> None:
         _check(config)
         self._config = config
+        self._traced = tracing_middleware("Retriever", "hybrid")(self._retrieve)
 
     def get_type(self) -> str:
         """The component's type name."""
@@ -86,13 +87,13 @@ class HybridRetriever:
         """
         started = time.perf_counter()
         try:
-            return await self._retrieve(query, options)
+            return await self._traced(RetrieverCall(query=query, options=options))
         finally:
             if self._config.metrics is not None:
                 self._config.metrics.observe_retrieval_latency(time.perf_counter() - started)
 
-    async def _retrieve(self, query: str, options: RetrieverOptions | None) -> list[Document]:
-        config = self._config
+    async def _retrieve(self, call: RetrieverCall) -> list[Document]:
+        config, query, options = self._config, call.query, call.options
         asked = (options or RetrieverOptions()).over(config.options)
         top_k = asked.top_k or DEFAULT_TOP_K
         wide = replace(asked, top_k=top_k * config.widening)
@@ -119,9 +120,14 @@ class HybridRetriever:
         self, name: str, leg: Retriever, query: str, options: RetrieverOptions
     ) -> _LegResult:
         """One leg. Whatever goes wrong in it is its result, but for a cancel from outside."""
+
+        async def ask(call: RetrieverCall) -> Sequence[Document | None]:
+            return await leg.retrieve(call.query, options=call.options)
+
+        call = RetrieverCall(query=query, options=options)
         try:
             async with asyncio.timeout(self._config.leg_timeout):
-                found: Sequence[Document | None] = await leg.retrieve(query, options=options)
+                found = await tracing_middleware("Retriever", name)(ask)(call)
             return _LegResult(name=name, documents=distinct(found))
         except asyncio.CancelledError as cancel:
             task = asyncio.current_task()

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pyeino.monitoring import Logger, Metrics
+from pyeino.monitoring import Logger, Metrics, RequestTracing, Tracing
 from pyeino.server._admission import Admission, Gate
+from pyeino.server._asgi import local_path, record_of
 from pyeino.server._backend import Backend, ChatBackend, Probe
 from pyeino.server._context import RequestIds
 from pyeino.server._errors import ErrorBoundary
@@ -69,10 +70,12 @@ def create_app(
     metrics: Metrics,
     logger: Logger,
     probes: Mapping[str, Probe] | None = None,
+    tracing: Tracing | None = None,
 ) -> ServerApp:
     """The server's application over `service`; the caller closes the service.
 
-    `probes` are what /ready names and asks, each of them raising when it is not ready.
+    `probes` are what /ready names and asks, each of them raising when it is not ready. With
+    `tracing` each request has a span, and the answer its `traceparent`; probes and scrapes do not.
     """
     backend = Backend(
         service=service,
@@ -81,6 +84,7 @@ def create_app(
         logger=logger,
         gate=Gate(options.max_requests),
         probes=dict(probes or {}),
+        tracing=tracing,
     )
     return ServerApp(backend)
 
@@ -103,6 +107,13 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
         write_timeout=options.write_timeout,
     )
     app = Observe(app, metrics=backend.metrics, logger=backend.logger, quiet=watchers)
+    if backend.tracing is not None:
+        app = RequestTracing(
+            app,
+            tracing=backend.tracing,
+            route=lambda scope: record_of(scope).endpoint,
+            skip=lambda scope: local_path(scope) in watchers,
+        )
     app = SecureHeaders(app)
     return RequestIds(app)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyeino.components import ModelInfo
-from pyeino.monitoring import Logger, Metrics
+from pyeino.monitoring import Logger, Metrics, Tracing
 from pyeino.server._admission import Gate
 from pyeino.server._options import ServerOptions
 from pyeino.server._sockets import Sockets
@@ -74,7 +74,8 @@ class ChatBackend(Protocol):
 class Backend:
     """The service, its surroundings, and whether the server is on its way out.
 
-    `gate` counts the requests under way; `sockets` are the open WebSockets.
+    `gate` counts the requests under way; `sockets` are the open WebSockets. `tracing` None:
+    requests are not traced.
     """
 
     service: ChatBackend
@@ -84,5 +85,6 @@ class Backend:
     gate: Gate
     sockets: Sockets = field(default_factory=Sockets)
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
+    tracing: Tracing | None = None
     draining: bool = False
     openapi: bytes = b"{}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyeino.server import _chat, _completions, _embeddings, _probes, _sessions
+from pyeino.server import _admin, _chat, _completions, _embeddings, _probes, _sessions
 from pyeino.server._exchange import Exchange
 from pyeino.server._options import ServerOptions
 from pyeino.server._pages import Pages, page_handler, static_handler
@@ -45,6 +45,7 @@ def route_table(options: ServerOptions) -> tuple[RouteEntry, ...]:
         *_one_session_routes(),
         *_openai_routes(),
         *_watch_routes(options),
+        *_admin_routes(),
         *_page_routes(),
     )
 
@@ -266,6 +267,30 @@ def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
         )
     )
     return tuple(routes)
+
+
+def _admin_routes() -> tuple[RouteEntry, ...]:
+    return (
+        RouteEntry(
+            method="GET",
+            path=_admin.LOG_LEVEL,
+            summary="Say from which level on lines are written to the log",
+            handler=_admin.get_log_level,
+            tag="operations",
+            response=_admin.LogLevelSetting,
+            errors=(403, 409),
+        ),
+        RouteEntry(
+            method="PUT",
+            path=_admin.LOG_LEVEL,
+            summary="Set the level of the log, until the process ends",
+            handler=_admin.put_log_level,
+            tag="operations",
+            request=_admin.LogLevelSetting,
+            response=_admin.LogLevelSetting,
+            errors=(403, 409),
+        ),
+    )
 
 
 def _page_routes() -> tuple[RouteEntry, ...]:

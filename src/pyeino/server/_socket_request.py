@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 
 from msgspec.structs import asdict
 
 from pyeino.errors import as_app_error
-from pyeino.monitoring import bind_request, request_context
+from pyeino.monitoring import bind_request, request_context, request_span
 from pyeino.server._asgi import ClientGoneError, RequestRecord
 from pyeino.server._backend import Backend
 from pyeino.server._errors import note_failure
@@ -66,7 +67,8 @@ class SocketRequest:
         Cancelling it, as when the socket closes, ends the run and waits for that.
         """
         began = time.perf_counter()
-        with bind_request(request_id=self.id, traceparent=self._traceparent):
+        bound = bind_request(request_id=self.id, traceparent=self._traceparent)
+        with bound, self._traced():
             try:
                 return await self._run()
             except (ClientGoneError, asyncio.CancelledError):
@@ -79,6 +81,21 @@ class SocketRequest:
                     metrics=self._backend.metrics,
                     logger=self._backend.logger,
                 )
+
+    @contextmanager
+    def _traced(self) -> Generator[None]:
+        """The span of this request, when requests are traced."""
+        tracing = self._backend.tracing
+        if tracing is None:
+            yield
+            return
+        parent = self._traceparent
+        with request_span(tracing, METHOD, traceparent=parent, scheme="ws") as served:
+            served.route = self._record.endpoint
+            try:
+                yield
+            finally:
+                served.status = self._record.status
 
     async def _run(self) -> TerminalFrame:
         try:

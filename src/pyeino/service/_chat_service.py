@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from pyeino.callbacks import Handler
 from pyeino.components import Embedder, ModelInfo
 from pyeino.compose import Compiled, Runnable
 from pyeino.errors import AppError
@@ -70,6 +71,7 @@ class ChatService:
         create_unknown_sessions: bool = True,
         embedder: Embedder | None = None,
         embedding_model: str = "embedding",
+        callbacks: Sequence[Handler] = (),
     ) -> None:
         """`index_probe` says whether the default index has something relevant to a request.
 
@@ -77,12 +79,14 @@ class ChatService:
 
         Otherwise a session is made under the id that the client gives. Either way a session id
         of somebody else is treated as one that never was. `embedder` answers `embeddings`, under
-        the name `embedding_model`; it is not closed.
+        the name `embedding_model`; it is not closed. `callbacks` are told of every run, besides
+        those that count it in `metrics`.
         """
         self.limits = limits or ServiceLimits()
         self.sessions = Sessions(session_repo, message_repo, limits=self.limits)
+        handlers = (MetricsHandler(metrics), *callbacks)
         self.embeddings = Embeddings(
-            embedder, model=embedding_model, limits=self.limits, logger=logger
+            embedder, model=embedding_model, limits=self.limits, logger=logger, callbacks=handlers
         )
         self.models = tuple(models)
         self.graph: Compiled[Turn, Message] = compile_selection_graph(
@@ -103,7 +107,7 @@ class ChatService:
             chains=self.chains,
             selector=selector,
             create_unknown_sessions=create_unknown_sessions,
-            callbacks=(MetricsHandler(metrics),),
+            callbacks=handlers,
             index_probe=index_probe,
         )
         self._runs: RunManager[Outcome] = RunManager(limit=self.limits.active_runs)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyeino.components import Embedder
+from pyeino.callbacks import Handler, RunInfo, told, trace_info_of
+from pyeino.components import Embedder, EmbedderCall
 from pyeino.errors import AppError, ExternalError, NotFoundError
 from pyeino.monitoring import Logger
 from pyeino.service._limits import ServiceLimits
@@ -31,12 +32,25 @@ class Embeddings:
     """
 
     def __init__(
-        self, embedder: Embedder | None, *, model: str, limits: ServiceLimits, logger: Logger
+        self,
+        embedder: Embedder | None,
+        *,
+        model: str,
+        limits: ServiceLimits,
+        logger: Logger,
+        callbacks: Sequence[Handler] = (),
     ) -> None:
         self._embedder = embedder
         self._limits = limits
         self._logger = logger
         self.model = model
+        self._callbacks = callbacks
+        self._info = RunInfo(
+            name=model,
+            type=type(embedder).__name__,
+            component="Embedder",
+            trace=trace_info_of(embedder),
+        )
 
     async def embed(self, texts: Sequence[str], *, model: str = DEFAULT_MODEL) -> EmbeddingAnswer:
         """Embed 1 to 2048 `texts`.
@@ -70,7 +84,12 @@ class Embeddings:
         deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
-                vectors = await embedder.embed(texts)
+                vectors = await told(
+                    lambda call: embedder.embed(call.texts),
+                    EmbedderCall(texts=texts),
+                    self._info,
+                    handlers=self._callbacks,
+                )
         except AppError:
             raise
         except Exception as error:

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from pyeino.callbacks import TraceInfo
 from pyeino.components import ModelOptions
 from pyeino.errors import ValidationError
+from pyeino.monitoring import model_trace_info
 from pyeino.schema import FunctionCall, Message, ResponseMeta, Role, TokenUsage, ToolCall
 from pyeino.streams import Stream
 
@@ -104,6 +106,10 @@ class ScriptedChatModel:
         self.replies = tuple(map(_as_reply, replies or ("ok",)))
         self.calls: list[ScriptedCall] = []
         self._changed = asyncio.Event()
+
+    def get_trace_info(self) -> TraceInfo:
+        """Provider "scripted", model "scripted"."""
+        return model_trace_info(kind="ChatModel", name="scripted", provider="scripted")
 
     @property
     def active(self) -> int:

@@ -9,7 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
-from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
+from pyeino.monitoring import (
+    LogFormat,
+    Metrics,
+    StructuredLogger,
+    Tracing,
+    TracingHandler,
+)
 from pyeino.schema import Message
 from pyeino.service import ChatInput, ChatService, ServiceLimits
 from pyeino.stores import (
@@ -26,6 +32,7 @@ from pyeino.wiring._encryption import conversations_of
 from pyeino.wiring._jobs import counted_queue, open_jobs
 from pyeino.wiring._retrieval import Retrieval
 from pyeino.wiring._shared import open_shared
+from pyeino.wiring._tracing import open_tracing
 from pyeino.wiring._tree import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -39,7 +46,8 @@ class Application:
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
     `queue` holds ingestion jobs, `blobs` the files they speak of: embedded, or on the servers of
     `queue.url` and `storage.url`.
-    `retrieval` is None where it is turned off, or its extra is not installed.
+    `retrieval` is None where it is turned off, or its extra is not installed; `tracing` is None
+    where it is off.
     """
 
     service: ChatService
@@ -52,6 +60,7 @@ class Application:
     queue: Queue
     blobs: BlobStore
     retrieval: Retrieval | None = None
+    tracing: Tracing | None = None
 
 
 @asynccontextmanager
@@ -70,12 +79,9 @@ async def build(
     model cannot be opened; what was opened before is closed again.
     """
     async with AsyncExitStack() as stack:
-        log = logger
-        if log is None:
-            log = make_logger(settings)
-            # Joins the writer's thread, so not in the loop.
-            stack.push_async_callback(asyncio.to_thread, log.close)
+        log = logger or _open_logger(settings, stack)
         metrics = Metrics()
+        tracing = await open_tracing(settings, stack, logger=log, metrics=metrics)
         database = await open_database(settings, logger=log)
         stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack)
@@ -89,7 +95,13 @@ async def build(
         )
         service = await stack.enter_async_context(
             _make_service(
-                settings, (sessions, messages), chains, further=further, log=log, metrics=metrics
+                settings,
+                (sessions, messages),
+                chains,
+                further=further,
+                tracing=tracing,
+                log=log,
+                metrics=metrics,
             )
         )
         _watch(metrics, service=service, database=database, log=log)
@@ -104,6 +116,7 @@ async def build(
             queue=jobs.queue,
             blobs=jobs.blobs,
             retrieval=chains.retrieval,
+            tracing=tracing,
         )
 
 
@@ -113,6 +126,7 @@ def _make_service(
     chains: Chains,
     *,
     further: Mapping[str, Runnable[ChatInput, Message]] | None,
+    tracing: Tracing | None,
     log: StructuredLogger,
     metrics: Metrics,
 ) -> ChatService:
@@ -130,7 +144,15 @@ def _make_service(
         index_probe=found.probe if found else None,
         embedder=found.embedder if found else None,
         embedding_model=found.embedding_model if found else "embedding",
+        callbacks=() if tracing is None else (TracingHandler(tracing),),
     )
+
+
+def _open_logger(settings: Settings, stack: AsyncExitStack) -> StructuredLogger:
+    log = make_logger(settings)
+    # Joins the writer's thread, so not in the loop.
+    stack.push_async_callback(asyncio.to_thread, log.close)
+    return log
 
 
 def _watch(

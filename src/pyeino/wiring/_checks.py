@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +29,6 @@ from pyeino.wiring._tree import (
 # take it and do nothing would be a lie.
 NOT_IN_THIS_VERSION = {
     "rag.vector_store.url": "Remove it: passages are kept in the database of the sessions",
-    "tracing.": "Remove it: request and trace ids stand in the logs",
     "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
 }
 _ONLY_POSTGRES = tuple(
@@ -37,6 +38,7 @@ _ONLY_POSTGRES = tuple(
 _REDIS_PREFIXES = ("redis://", "rediss://", "unix://")
 # Tokens of one slot; the engine gives them in such steps.
 _LEAST_CONTEXT = 256
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # The guide's own words for its checks.
 GUIDE_WORDS = {
     "llm.max_tokens": "LLM max tokens must be positive",
@@ -65,6 +67,7 @@ def check(settings: Settings) -> list[SettingProblem]:
         *_check_jobs(settings),
         *_check_model(settings),
         *_check_retrieval(settings),
+        *_check_tracing(settings),
         *_check_exposure(settings),
     ]
 
@@ -316,6 +319,41 @@ def _check_dimension(settings: Settings) -> Iterator[SettingProblem]:
                 f"the vectors of the local embedder have {LOCAL_DIMENSION} numbers",
                 remedy="Remove it",
             )
+
+
+def _check_tracing(settings: Settings) -> Iterator[SettingProblem]:
+    tracing = settings.tracing
+    if not _is_http_url(tracing.endpoint):
+        yield problem_at(
+            settings,
+            "tracing.endpoint",
+            "expected a URL that begins with http:// or https://",
+            remedy="The base URL of an OTLP/HTTP collector, such as http://127.0.0.1:4318",
+        )
+    bad = [
+        name
+        for name, value in tracing.headers.items()
+        if not isinstance(value, str) or not is_header(name, value)
+    ]
+    if bad:
+        yield problem_at(
+            settings,
+            "tracing.headers",
+            f"HTTP cannot carry {', '.join(sorted(bad))}",
+            remedy="Give each header a plain name and a text in one line of ASCII",
+        )
+    if tracing.enabled and importlib.util.find_spec("opentelemetry.sdk") is None:
+        yield problem_at(
+            settings,
+            "tracing.enabled",
+            "the extra tracing is not installed",
+            remedy="pip install 'pyeino[tracing]', or set tracing.enabled: false",
+        )
+
+
+def is_header(name: str, value: str) -> bool:
+    """Whether HTTP can carry a header of this name and value."""
+    return _HEADER_NAME.fullmatch(name) is not None and value.isascii() and value.isprintable()
 
 
 def _check_exposure(settings: Settings) -> Iterator[SettingProblem]:

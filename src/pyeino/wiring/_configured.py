@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from pyeino.callbacks import TraceInfo, trace_info_of
 from pyeino.components import ChatModel, ModelOptions
 from pyeino.errors import InternalError
 from pyeino.schema import Message
@@ -26,6 +27,10 @@ class ConfiguredModel:
     def get_type(self) -> str:
         """The name of the model's own implementation."""
         return type(self._model).__name__
+
+    def get_trace_info(self) -> TraceInfo:
+        """What the model says of itself."""
+        return trace_info_of(self._model) or TraceInfo(component_name=self.get_type())
 
     async def generate(
         self, messages: Sequence[Message], *, options: ModelOptions | None = None

@@ -165,9 +165,14 @@ class MetricsSettings(_Section, frozen=True, kw_only=True):
 
 
 class TracingSettings(_Section, frozen=True, kw_only=True):
-    """Traces of each run."""
+    """Traces of each request and run, sent to an OTLP/HTTP collector."""
 
     enabled: bool = False
+    endpoint: str = "http://127.0.0.1:4318"
+    headers: Annotated[dict[str, Any], Meta(extra={"kind": SECRET})] = {}
+    sample_ratio: Fraction = 1.0
+    service_name: Annotated[str, Meta(min_length=1, max_length=200)] = "pyeino"
+    capture_content: bool = False
 
 
 class AuthSettings(_Section, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyeino.errors import InternalError
+from pyeino.errors import InternalError, ValidationError
 from pyeino.monitoring import (
     ComponentLogger,
     FatalError,
@@ -76,6 +76,13 @@ def test_g94_reserved_names_are_prefixed() -> None:
     assert line["field_message"] == "mine"
     assert line["field_level"] == "x"
     assert line["field_timestamp"] == 1
+
+
+def test_g94_a_key_cannot_stand_without_a_value() -> None:
+    logger = StructuredLogger(io.StringIO())
+    with pytest.raises(TypeError):
+        StructuredLogger.info(logger, *("message", "key"))  # the guide's form lets it pass
+    logger.close()
 
 
 def test_g95_fatal_logs_flushes_and_raises_without_exiting() -> None:
@@ -301,3 +308,18 @@ def test_g97_nothing_is_measured_when_debug_is_off() -> None:
     logger = StructuredLogger(io.StringIO())
     ComponentLogger(logger, "ChatModel", "m").log_input(Untouchable())
     logger.close()
+
+
+def test_a_refused_value_is_told_by_code_and_field_and_never_quoted() -> None:
+    sink = io.StringIO()
+    logger = StructuredLogger(sink)
+    refused = ValidationError(
+        "INVALID_REQUEST", "message: found 'a private thing'", metadata={"field": "message"}
+    )
+    logger.warn("Refused", error=refused)
+    logger.error("Failed", error=InternalError("X", "It broke", cause=refused))
+    logger.close()
+    first, second = map(json.loads, sink.getvalue().splitlines())
+    assert first["error"] == "INVALID_REQUEST at message"
+    assert second["error"] == "X: It broke (caused by: INVALID_REQUEST at message)"
+    assert "private" not in sink.getvalue()

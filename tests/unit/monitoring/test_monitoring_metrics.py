@@ -7,8 +7,14 @@ import math
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from promtool_kit import check_metrics
 
-from pyeino.monitoring import Metrics
+from pyeino.compose import Chain, RunOptions
+from pyeino.monitoring import Metrics, MetricsHandler
+from pyeino.monitoring import _conventions as names
+from pyeino.monitoring._families import FAMILIES, GENAI
+from pyeino.schema import Message, TokenUsage
+from pyeino.testing import ScriptedChatModel, ScriptedReply
 
 # name: (type, labels, help): the guide's twelve first, then what its code calls and lacks (G81)
 _EXPECTED = {
@@ -191,3 +197,102 @@ def test_the_body_is_the_text_format_without_created_series() -> None:
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
     assert b"_created" not in body
     assert body.endswith(b"\n")
+
+
+def test_g81_every_method_that_the_guides_code_calls_is_there() -> None:
+    metrics = Metrics()
+    metrics.inc_chat_requests("plain")
+    metrics.inc_chat_errors("chain_execution_error")
+    metrics.observe_chat_latency(1.5)
+    metrics.observe_retrieval_latency(0.2)
+    metrics.inc_retrieval_errors("vector")
+    metrics.observe_retrieval_documents(3)
+    metrics.observe_processing_latency("query", 0.1)
+    assert _value(metrics, "eino_chat_requests_total", chain="plain") == 1
+    assert _value(metrics, "eino_chat_errors_total", error_type="chain_execution_error") == 1
+    assert _value(metrics, "eino_chat_latency_seconds_sum", outcome="ok") == 1.5
+    assert _value(metrics, "eino_retrieval_latency_seconds_sum") == 0.2
+    assert _value(metrics, "eino_retrieval_errors_total", retriever="vector") == 1
+    assert _value(metrics, "eino_retrieval_documents_sum") == 3
+    assert _value(metrics, "eino_processing_latency_seconds_count", processor="query") == 1
+    # no user in any label: unbounded, and personal
+    assert all("user" not in label for family in FAMILIES for label in family.labels)
+
+
+def test_g85_the_hit_rate_forgets_what_is_older_than_its_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("pyeino.monitoring._samplers.time.monotonic", lambda: now)
+    metrics = Metrics()
+    metrics.inc_cache_misses("chat")
+    now += 200
+    metrics.inc_cache_hits("chat")
+    assert _value(metrics, "eino_cache_hit_rate", cache_type="chat") == 0.5
+    now += 150  # the miss is 350 s old, the hit 150 s: the window is five minutes
+    assert _value(metrics, "eino_cache_hit_rate", cache_type="chat") == 1
+    now += 1_000
+    assert math.isnan(_value(metrics, "eino_cache_hit_rate", cache_type="chat"))
+    assert _value(metrics, "eino_cache_hits_total", cache_type="chat") == 1
+
+
+def test_promtool_finds_nothing() -> None:
+    metrics = Metrics()
+    _record_everything(metrics)
+    metrics.inc_spans_dropped()
+    assert check_metrics(metrics.render()[0].decode()) == ""
+    assert check_metrics(metrics.export().render()[0].decode()) == ""
+    assert check_metrics("eino_things_total 1\n") != ""  # it does look
+
+
+def test_the_names_of_the_conventions_are_those_of_one_table() -> None:
+    by_name = {family.name: family for family in GENAI}
+    assert set(by_name) == {
+        "gen_ai_client_token_usage",
+        "gen_ai_client_operation_duration_seconds",
+        "gen_ai_client_operation_time_to_first_chunk_seconds",
+        "gen_ai_client_operation_time_per_output_chunk_seconds",
+        "gen_ai_server_request_duration_seconds",
+        "gen_ai_server_time_to_first_token_seconds",
+        "gen_ai_server_time_per_output_token_seconds",
+    }
+    tokens, seconds = by_name["gen_ai_client_token_usage"], names.SECOND_BUCKETS
+    assert tokens.buckets[:4] == (1, 4, 16, 64)
+    assert tokens.buckets[-1] == 67_108_864
+    assert tokens.labels[-1] == "gen_ai_token_type"
+    assert (seconds[0], seconds[1], seconds[-1], len(seconds)) == (0.01, 0.02, 81.92, 14)
+
+
+async def test_model_calls_feed_the_genai_metrics() -> None:
+    metrics = Metrics()
+    usage = TokenUsage(prompt_tokens=9, completion_tokens=3, total_tokens=12)
+    reply = ScriptedReply(chunks=("a", "b", "c"), usage=usage, extra={"model": "scripted-2"})
+    run = Chain(list[Message]).then(ScriptedChatModel(reply), name="model").compile(name="run")
+    options = RunOptions(callbacks=(MetricsHandler(metrics),))
+    await run.invoke([Message.user("x")], options=options)
+    await run.stream([Message.user("x")], options=options).collect()
+    broken = Chain(list[Message]).then(ScriptedChatModel(ValueError("x"))).compile(name="run")
+    with pytest.raises(ValueError, match="x"):
+        await broken.invoke([Message.user("x")], options=options)
+    labels = {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": "scripted",
+        "gen_ai_request_model": "scripted",
+        "gen_ai_response_model": "scripted-2",
+    }
+    seconds = "gen_ai_client_operation_duration_seconds_count"
+    assert _value(metrics, seconds, **labels, error_type="") == 2
+    failed = {**labels, "gen_ai_response_model": "", "error_type": "ValueError"}
+    assert _value(metrics, seconds, **failed) == 1
+    tokens = "gen_ai_client_token_usage_sum"
+    assert _value(metrics, tokens, **labels, gen_ai_token_type="input") == 18
+    assert _value(metrics, tokens, **labels, gen_ai_token_type="output") == 6
+    for name in (
+        "gen_ai_client_operation_time_to_first_chunk_seconds",
+        "gen_ai_client_operation_time_per_output_chunk_seconds",
+        "gen_ai_server_time_to_first_token_seconds",
+        "gen_ai_server_time_per_output_token_seconds",
+    ):
+        assert _value(metrics, f"{name}_count", **labels) == 1, name
+    server = "gen_ai_server_request_duration_seconds_count"
+    assert _value(metrics, server, **labels, error_type="") == 2

@@ -15,7 +15,7 @@ import pytest
 
 from pyeino.components import ModelInfo
 from pyeino.integrations.memory import MemoryDatabase
-from pyeino.monitoring import Metrics
+from pyeino.monitoring import Metrics, Tracing, TracingHandler
 from pyeino.server import Probe, ServerOptions, StopSignal, create_app, run_server
 from pyeino.service import (
     ChatChunk,
@@ -219,14 +219,22 @@ async def serving(
     model: ScriptedChatModel,
     *,
     probes: dict[str, Probe] | None = None,
-    logger: ListLogger | None = None,
+    logger: Any = None,
     metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """`service` behind a server that listens on a free port."""
     metrics, logger, stop = metrics or Metrics(), logger or ListLogger(), StopSignal()
     settings = ServerOptions(port=0, **options)
-    app = create_app(service, options=settings, metrics=metrics, logger=logger, probes=probes)
+    app = create_app(
+        service,
+        options=settings,
+        metrics=metrics,
+        logger=logger,
+        probes=probes,
+        tracing=tracing,
+    )
     where: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def drain() -> None:
@@ -255,12 +263,16 @@ async def serving(
 
 @asynccontextmanager
 async def serving_chat(
-    *steps: Step, service_options: dict[str, Any] | None = None, **options: Any
+    *steps: Step,
+    service_options: dict[str, Any] | None = None,
+    logger: Any = None,
+    tracing: Tracing | None = None,
+    **options: Any,
 ) -> AsyncIterator[Running]:
     """The real service, whose model always gives the reply that `steps` describe."""
     model = ScriptedChatModel(reply_of(*(steps or ("Hel", "lo"))))
     scope = MemoryDatabase().scope()
-    logger, metrics = ListLogger(), Metrics()
+    logger, metrics = logger or ListLogger(), Metrics()
     service = ChatService(
         default_chat_chain(model),
         None,
@@ -270,11 +282,14 @@ async def serving_chat(
         logger,
         metrics,
         models=MODELS,
+        callbacks=() if tracing is None else (TracingHandler(tracing),),
         **(service_options or {}),
     )
     async with (
         service,
-        serving(service, model, logger=logger, metrics=metrics, **options) as running,
+        serving(
+            service, model, logger=logger, metrics=metrics, tracing=tracing, **options
+        ) as running,
     ):
         running.scope = scope
         yield running

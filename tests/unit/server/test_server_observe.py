@@ -161,6 +161,8 @@ async def test_the_description_names_every_route_and_every_reference_resolves(
         ("GET", "/health"),
         ("GET", "/ready"),
         ("GET", "/metrics"),
+        ("GET", "/api/v1/admin/log-level"),
+        ("PUT", "/api/v1/admin/log-level"),
         ("GET", "/openapi.json"),
         ("GET", "/docs"),
         ("GET", "/"),

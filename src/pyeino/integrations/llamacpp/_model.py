@@ -14,6 +14,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from pyeino.callbacks import TraceInfo
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.errors import AppError, DeclarationError
 from pyeino.integrations.llamacpp._answer import AnswerReader
@@ -24,6 +25,7 @@ from pyeino.integrations.llamacpp._generation import Generation, settle
 from pyeino.integrations.llamacpp._request import build_request
 from pyeino.integrations.llamacpp._tool_calls import ToolTurn, plan_tools
 from pyeino.integrations.llamacpp._tool_prompts import asked_to_answer
+from pyeino.monitoring import model_trace_info
 from pyeino.schema import Message
 from pyeino.streams import Stream
 
@@ -108,6 +110,10 @@ class LlamaCppModel:
     def info(self) -> ModelInfo:
         """What the model is called and how many tokens one call has, prompt and answer."""
         return self._info
+
+    def get_trace_info(self) -> TraceInfo:
+        """Provider and model, for traces and metrics."""
+        return model_trace_info(kind="ChatModel", name=self._info.id, provider=self._info.provider)
 
     @property
     def queue_length(self) -> int:

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
 
+from pyeino.callbacks import TraceInfo
 from pyeino.components import EmbedderOptions
 from pyeino.errors import DeclarationError, InternalError, RateLimitError, ValidationError
 from pyeino.integrations.onnx._engine import DIMENSION, MAX_TOKENS, MODEL, Engine, OnnxEngine
+from pyeino.monitoring import model_trace_info
 
 MAX_TEXT_CHARACTERS: Final = 1024 * 1024
 MAX_TEXTS: Final = 10_000
@@ -51,6 +53,10 @@ class MiniLMEmbedder:
         self._calls = 0
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pyeino-embedder")
+
+    def get_trace_info(self) -> TraceInfo:
+        """Provider and model, for traces and metrics."""
+        return model_trace_info(kind="Embedder", name=MODEL, provider="local")
 
     @property
     def queue_length(self) -> int:

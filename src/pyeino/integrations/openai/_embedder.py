@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pyeino.callbacks import TraceInfo
 from pyeino.components import EmbedderOptions
 from pyeino.errors import AppError, DeclarationError
 from pyeino.integrations.openai._errors import (
@@ -20,6 +21,7 @@ from pyeino.integrations.openai._errors import (
 from pyeino.integrations.openai._http import Endpoint
 from pyeino.integrations.openai._request import encoded
 from pyeino.integrations.openai._response import EmbeddingAnswer, EmbeddingRow
+from pyeino.monitoring import model_trace_info
 
 _answers = msgspec.json.Decoder(EmbeddingAnswer)
 
@@ -47,6 +49,13 @@ class OpenAIEmbedder:
         self._endpoint = endpoint
         self._dimension = dimension
         self._batch_size = batch_size
+
+    def get_trace_info(self) -> TraceInfo:
+        """Provider, model and address, for traces and metrics."""
+        address, port = self._endpoint.address
+        return model_trace_info(
+            kind="Embedder", name=self.model, provider="openai", address=address, port=port
+        )
 
     async def embed(
         self, texts: Sequence[str], *, options: EmbedderOptions | None = None

@@ -21,6 +21,7 @@ from pyeino.integrations.openai._retry import retry_after
 _LONGEST = 2_000
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT = re.compile(r"maximum context length is (\d{1,9})|context size \((\d{1,9}) tokens\)")
+_CODE = re.compile(r"(?!None$)[A-Za-z0-9_.\[\]-]{1,64}")
 _STATUS_OF_CODE = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -34,15 +35,16 @@ _STATUS_OF_CODE = {
 class ProviderError(PyeinoError):
     """What the provider answered, as the cause of what the caller is told: for logs only.
 
-    `body` is its text without the secrets of the endpoint, cut to 2,000 characters; `status` is
-    the HTTP status, None when there was none.
+    `body` is its text without the secrets of the endpoint, cut to 2,000 characters; it is no part
+    of `str(error)`, because providers repeat in it what people wrote. `status` is the HTTP status,
+    None when there was none.
     """
 
     default_code = "PROVIDER_ERROR"
 
     def __init__(self, message: str, *, status: int | None = None, body: str = "") -> None:
         shown = body if len(body) <= _LONGEST else f"{body[:_LONGEST]}…"
-        super().__init__(message, found=shown or None)
+        super().__init__(message)
         self.status = status
         self.body = shown
 
@@ -54,7 +56,9 @@ def error_of_status(
 
     `told` is its error object (see `told_of`), `shown` its text, fit for a log.
     """
-    cause = ProviderError(f"the provider answered {status}", status=status, body=shown)
+    cause = ProviderError(
+        f"the provider answered {status}{_codes_in(told)}", status=status, body=shown
+    )
     if status < 500 and _is_too_long(told):
         metadata = {"model": model, **_sizes(told)}
         message = "The prompt is longer than the model's context"
@@ -150,6 +154,13 @@ def _is_too_long(told: Mapping[str, Any]) -> bool:
     if str(told.get("code")) in _TOO_LONG or str(told.get("type")) in _TOO_LONG:
         return True
     return "maximum context length" in str(told.get("message", ""))
+
+
+def _codes_in(told: Mapping[str, Any]) -> str:
+    """What an error object says in codes; its sentences may repeat what people wrote."""
+    codes = {name: told.get(name) for name in ("code", "type", "param")}
+    found = [f"{name} {value}" for name, value in codes.items() if _CODE.fullmatch(str(value))]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _sizes(told: Mapping[str, Any]) -> dict[str, int]:

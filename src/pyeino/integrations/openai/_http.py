@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from pyeino.errors import AppError, InternalError, MissingDependencyError
 from pyeino.integrations.openai._address import (
@@ -24,6 +25,7 @@ from pyeino.integrations.openai._errors import (
     told_of,
 )
 from pyeino.integrations.openai._retry import RetryPolicy, may_retry
+from pyeino.monitoring import request_context
 from pyeino.wire import SSEDecoder, SSEError, SSEEvent
 
 try:
@@ -84,6 +86,12 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the endpoint."""
+        parts = urlsplit(self.base_url)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
     async def __aenter__(self) -> Self:
         return self
@@ -162,7 +170,10 @@ class Endpoint:
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._open().post(
-                    self.base_url + path, data=body, headers=self._headers, allow_redirects=False
+                    self.base_url + path,
+                    data=body,
+                    headers=self._traced_headers(),
+                    allow_redirects=False,
                 )
             self._answers.add(response)
             try:
@@ -175,6 +186,13 @@ class Endpoint:
                     response.close()
         finally:
             self._places.release()
+
+    def _traced_headers(self) -> dict[str, str]:
+        """The headers of one call: those of every call, and the trace that it belongs to."""
+        traceparent = request_context().traceparent()
+        if not traceparent:
+            return self._headers
+        return {"traceparent": traceparent, **self._headers}
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed.is_set():

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from pyeino.callbacks import TraceInfo
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.errors import AppError
 from pyeino.integrations.openai._errors import (
@@ -21,6 +22,7 @@ from pyeino.integrations.openai._errors import (
 from pyeino.integrations.openai._http import DONE, OPENAI_URL, Endpoint
 from pyeino.integrations.openai._request import chat_body
 from pyeino.integrations.openai._response import Answer, ChunkReader, decode_answer, message_of
+from pyeino.monitoring import model_trace_info
 from pyeino.schema import Message
 from pyeino.streams import Stream
 from pyeino.wire import SSEEvent
@@ -57,6 +59,13 @@ class OpenAIChatModel:
             "max_completion_tokens" if own else "max_tokens"
         )
         self.info = ModelInfo(id=model, provider="openai", context_length=context_length)
+
+    def get_trace_info(self) -> TraceInfo:
+        """Provider, model and address, for traces and metrics."""
+        address, port = self._endpoint.address
+        return model_trace_info(
+            kind="ChatModel", name=self.model, provider="openai", address=address, port=port
+        )
 
     async def generate(
         self, messages: Sequence[Message], *, options: ModelOptions | None = None
