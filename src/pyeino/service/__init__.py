@@ -1,5 +1,6 @@
 """The business layer: chat requests answered through the chain that fits, history kept."""
 
+from pyeino.service._budget import TokenBudget, estimate_tokens
 from pyeino.service._chat_service import ChatService
 from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
 from pyeino.service._ids import generate_message_id
@@ -67,6 +68,7 @@ __all__ = [
     "SessionRecord",
     "Sessions",
     "StopReason",
+    "TokenBudget",
     "TokenUsage",
     "ToolInput",
     "build_messages",
@@ -78,6 +80,7 @@ __all__ = [
     "default_chat_chain",
     "default_rag_chain",
     "default_tool_chain",
+    "estimate_tokens",
     "generate_message_id",
     "mark_context",
     "retriever_probe",

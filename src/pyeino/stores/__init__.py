@@ -19,7 +19,12 @@ from pyeino.stores._paging import (
     encode_session_cursor,
 )
 from pyeino.stores._passages import FoundPassage, IndexedDocument, NewPassage, PassageStore
-from pyeino.stores._rate_limit import RateLimitDecision, RateLimitStore, check_rate_limit
+from pyeino.stores._rate_limit import (
+    RateLimitDecision,
+    RateLimitStore,
+    check_rate_limit,
+    check_settlement,
+)
 from pyeino.stores._records import (
     MessageStatus,
     MessageUsage,
@@ -55,6 +60,7 @@ __all__ = [
     "check_key",
     "check_limit",
     "check_rate_limit",
+    "check_settlement",
     "check_ttl",
     "decode_message_cursor",
     "decode_session_cursor",
