@@ -117,8 +117,7 @@ class Execution:
         run.seal()
         outcome = self._outcome(status, error, time.perf_counter() - started)
         try:
-            await self._spending.settle(self._answer, completed=status is MessageStatus.COMPLETED)
-            await self._record.close(self._session_id, outcome)
+            await self._close(outcome)
         except asyncio.CancelledError:
             # Only the owner's own end can still cancel here; the outcome is stored by now, and
             # the run ends with this function, which is all that the cancel wants.
@@ -130,6 +129,13 @@ class Execution:
             outcome.metadata["degraded"] = [*outcome.metadata.get("degraded", ()), "history"]
         self._tell(outcome)
         return outcome
+
+    async def _close(self, outcome: Outcome) -> None:
+        completed = outcome.status is MessageStatus.COMPLETED
+        try:
+            await self._spending.settle(self._answer, completed=completed)
+        finally:
+            await self._record.close(self._session_id, outcome)
 
     async def _answer_in_time(self) -> None:
         parts = self._parts
