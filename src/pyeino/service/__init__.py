@@ -1,5 +1,7 @@
 """The business layer: chat requests answered through the chain that fits, history kept."""
 
+from pyeino.service._api_keys import CreatedApiKey, create_api_key
+from pyeino.service._authenticator import Authenticator
 from pyeino.service._budget import TokenBudget, estimate_tokens
 from pyeino.service._chat_service import ChatService
 from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
@@ -41,6 +43,7 @@ from pyeino.service._tools import default_tool_chain
 
 __all__ = [
     "UNKNOWN_ANSWER",
+    "Authenticator",
     "CallContext",
     "ChainFacts",
     "ChatChunk",
@@ -50,6 +53,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ChatService",
+    "CreatedApiKey",
     "EmbeddingAnswer",
     "Embeddings",
     "IndexProbe",
@@ -72,6 +76,7 @@ __all__ = [
     "TokenUsage",
     "ToolInput",
     "build_messages",
+    "create_api_key",
     "create_batch_processor",
     "create_query_messages",
     "create_query_processor",

@@ -1,7 +1,10 @@
 """Protocols and records of everything that is stored; the implementations live elsewhere."""
 
 from pyeino.stores._cache import MAX_KEY_BYTES, Cache, check_key, check_ttl
+from pyeino.stores._credentials import ApiKey, ApiKeyRepository, Rotation, TokenRepository
 from pyeino.stores._errors import (
+    api_key_exists,
+    api_key_not_found,
     invalid_argument,
     message_exists,
     message_not_found,
@@ -41,6 +44,8 @@ __all__ = [
     "MAX_INTEGER",
     "MAX_KEY_BYTES",
     "MAX_PAGE",
+    "ApiKey",
+    "ApiKeyRepository",
     "Cache",
     "FoundPassage",
     "IndexedDocument",
@@ -53,10 +58,14 @@ __all__ = [
     "PassageStore",
     "RateLimitDecision",
     "RateLimitStore",
+    "Rotation",
     "Session",
     "SessionRepository",
     "StoredMessage",
+    "TokenRepository",
     "TurnOutcome",
+    "api_key_exists",
+    "api_key_not_found",
     "check_key",
     "check_limit",
     "check_rate_limit",

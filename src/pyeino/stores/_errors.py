@@ -38,6 +38,25 @@ def message_exists() -> ValidationError:
     )
 
 
+def api_key_not_found() -> NotFoundError:
+    """There is no API key of this prefix."""
+    return NotFoundError(
+        "API_KEY_NOT_FOUND",
+        "There is no such API key",
+        details="See the keys with `pyeino keys list`.",
+    )
+
+
+def api_key_exists() -> ValidationError:
+    """The tenant already has an API key of this prefix."""
+    return ValidationError(
+        "API_KEY_EXISTS",
+        "An API key of this prefix exists already",
+        details="Make another one.",
+        http_status=409,
+    )
+
+
 def invalid_argument(field: str, *, expected: str, found: str) -> ValidationError:
     """An argument that no store accepts, with its name."""
     return ValidationError(
