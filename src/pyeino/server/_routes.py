@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyeino.server import _chat, _completions, _embeddings, _probes, _sessions
+from pyeino.server import _auth, _chat, _completions, _embeddings, _probes, _sessions
+from pyeino.server._caller import PUBLIC, SELF, SIGNED_IN
 from pyeino.server._exchange import Exchange
 from pyeino.server._options import ServerOptions
 from pyeino.server._pages import Pages, page_handler, static_handler
@@ -37,10 +38,15 @@ SOCKET = "/api/v1/ws"
 _RUN_ERRORS = (404, 429, 500, 502, 503, 504)
 
 
-def route_table(options: ServerOptions) -> tuple[RouteEntry, ...]:
-    """Every route, in the order in which the documentation lists them."""
+def route_table(options: ServerOptions, *, auth: bool = True) -> tuple[RouteEntry, ...]:
+    """Every route, in the order in which the documentation lists them.
+
+    Without `auth` there are no tokens to get.
+    """
     return (
         *_chat_routes(),
+        *(_token_routes() if auth else ()),
+        *_identity_routes(),
         *_session_routes(),
         *_one_session_routes(),
         *_openai_routes(),
@@ -54,6 +60,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat",
+            scope="chat",
             summary="Answer one message",
             handler=_chat.chat,
             tag="chat",
@@ -64,6 +71,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat/stream",
+            scope="chat",
             summary="Answer one message as server-sent events: chunks, then done, error or "
             "cancelled",
             handler=_chat.chat_stream,
@@ -75,6 +83,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat/multi-turn",
+            scope="chat",
             summary="Answer a conversation; the session's history comes before its messages",
             handler=_chat.multi_turn,
             tag="chat",
@@ -85,6 +94,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat/multi-turn/stream",
+            scope="chat",
             summary="Answer a conversation as server-sent events",
             handler=_chat.multi_turn_stream,
             tag="chat",
@@ -95,6 +105,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=SOCKET,
+            scope="chat",
             summary="Ask over a WebSocket: several requests at a time, each ended by one of done, "
             "error or cancelled",
             handler=upgrade_required,
@@ -107,11 +118,65 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
     )
 
 
+def _token_routes() -> tuple[RouteEntry, ...]:
+    return (
+        RouteEntry(
+            method="POST",
+            path="/api/v1/auth/token",
+            scope=SIGNED_IN,
+            summary="Get a pair of tokens for an API key; for another user with act_for_others",
+            handler=_auth.issue_token,
+            tag="auth",
+            request=_auth.TokenRequest,
+            optional_body=True,
+            response=_auth.TokenGrant,
+            errors=(403, 503),
+        ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/auth/refresh",
+            scope=SELF,
+            summary="Get the next pair for a refresh token, which is good once",
+            handler=_auth.refresh_token,
+            tag="auth",
+            request=_auth.RefreshRequest,
+            response=_auth.TokenGrant,
+            errors=(401, 429, 503),
+        ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/auth/revoke",
+            scope=SELF,
+            summary="Sign out: end a token and all that came of the same sign-in",
+            handler=_auth.revoke_token,
+            tag="auth",
+            request=_auth.RevokeRequest,
+            status=204,
+            errors=(401, 429, 503),
+        ),
+    )
+
+
+def _identity_routes() -> tuple[RouteEntry, ...]:
+    return (
+        RouteEntry(
+            method="GET",
+            path="/api/v1/auth/me",
+            scope=SIGNED_IN,
+            summary="Say who the credentials stand for, and what they allow",
+            handler=_auth.show_identity,
+            tag="auth",
+            response=_auth.Identity,
+        ),
+    )
+
+
 def _session_routes() -> tuple[RouteEntry, ...]:
     return (
         RouteEntry(
             method="GET",
             path="/api/v1/sessions",
+            scope="sessions",
             summary="List a user's sessions, newest first",
             handler=_sessions.list_sessions,
             tag="sessions",
@@ -122,6 +187,7 @@ def _session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/sessions",
+            scope="sessions",
             summary="Begin a session",
             handler=_sessions.create_session,
             tag="sessions",
@@ -140,6 +206,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=f"{one}/messages",
+            scope="sessions",
             summary="List a session's messages, from either end",
             handler=_sessions.list_messages,
             tag="sessions",
@@ -150,6 +217,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=one,
+            scope="sessions",
             summary="Look at a session",
             handler=_sessions.get_session,
             tag="sessions",
@@ -160,6 +228,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="PATCH",
             path=one,
+            scope="sessions",
             summary="Set a session's title or metadata",
             handler=_sessions.update_session,
             tag="sessions",
@@ -171,6 +240,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="DELETE",
             path=one,
+            scope="sessions",
             summary="Remove a session with its messages",
             handler=_sessions.delete_session,
             tag="sessions",
@@ -186,6 +256,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/v1/chat/completions",
+            scope="chat",
             summary="Answer a conversation, as OpenAI's API does; stream: true gives events",
             handler=_completions.completions,
             tag="openai",
@@ -197,6 +268,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/v1/embeddings",
+            scope="embeddings",
             summary="Turn texts into vectors, as OpenAI's API does",
             handler=_embeddings.embeddings,
             tag="openai",
@@ -207,6 +279,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/v1/models",
+            scope="models",
             summary="List the models",
             handler=_completions.list_models,
             tag="openai",
@@ -215,6 +288,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/v1/models/{model_id:path}",
+            scope="models",
             summary="Describe one model",
             handler=_completions.get_model,
             tag="openai",
@@ -229,6 +303,7 @@ def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=HEALTH,
+            scope=PUBLIC,
             summary="Say that the process is alive",
             handler=_probes.health,
             tag="operations",
@@ -237,6 +312,7 @@ def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=READY,
+            scope=PUBLIC,
             summary="Say whether requests may be sent here, and what each probe found",
             handler=_probes.ready,
             tag="operations",
@@ -249,6 +325,7 @@ def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
             RouteEntry(
                 method="GET",
                 path=options.metrics_path,
+                scope="metrics",
                 summary="Metrics in Prometheus' text format",
                 handler=_probes.metrics,
                 tag="operations",
@@ -259,6 +336,7 @@ def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/openapi.json",
+            scope=PUBLIC,
             summary="This description",
             handler=_openapi_json,
             tag="operations",
@@ -275,6 +353,7 @@ def _page_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/",
+            scope=PUBLIC,
             summary="The chat page",
             handler=page_handler(pages, "index.html"),
             tag="pages",
@@ -283,6 +362,7 @@ def _page_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/docs",
+            scope=PUBLIC,
             summary="This description, to read",
             handler=page_handler(pages, "docs.html"),
             tag="pages",
@@ -291,6 +371,7 @@ def _page_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/static/{name}",
+            scope=PUBLIC,
             summary="What the pages load",
             handler=static_handler(pages),
             tag="pages",
