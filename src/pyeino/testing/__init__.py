@@ -3,6 +3,12 @@
 from pyeino.testing._caches import CACHE_CHECKS, CacheCheck
 from pyeino.testing._chat_model import CHAT_MODEL_CHECKS, ChatModelCheck, ChatModelSubject
 from pyeino.testing._clock import run_in_virtual_time
+from pyeino.testing._credentials import (
+    CREDENTIAL_CHECKS,
+    CredentialCheck,
+    CredentialScope,
+    CredentialScopeOf,
+)
 from pyeino.testing._embedder import HashingEmbedder
 from pyeino.testing._manual_clock import ManualClock
 from pyeino.testing._model import CallState, ScriptedCall, ScriptedChatModel, ScriptedReply
@@ -12,12 +18,16 @@ from pyeino.testing._stores import STORE_CHECKS, ScopeOf, StoreCheck, StoreScope
 __all__ = [
     "CACHE_CHECKS",
     "CHAT_MODEL_CHECKS",
+    "CREDENTIAL_CHECKS",
     "RATE_LIMIT_CHECKS",
     "STORE_CHECKS",
     "CacheCheck",
     "CallState",
     "ChatModelCheck",
     "ChatModelSubject",
+    "CredentialCheck",
+    "CredentialScope",
+    "CredentialScopeOf",
     "HashingEmbedder",
     "ManualClock",
     "RateLimitCheck",

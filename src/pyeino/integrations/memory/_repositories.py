@@ -9,6 +9,10 @@ from typing import Any
 
 import msgspec
 
+from pyeino.integrations.memory._credentials import (
+    MemoryApiKeyRepository,
+    MemoryTokenRepository,
+)
 from pyeino.stores import (
     MAX_INTEGER,
     MessageStatus,
@@ -43,6 +47,8 @@ class _Tenant:
     )
     places: dict[str, tuple[str, str, int]] = field(default_factory=dict[str, tuple[str, str, int]])
     remembered: set[str] = field(default_factory=set[str])
+    api_keys: MemoryApiKeyRepository = field(default_factory=MemoryApiKeyRepository)
+    tokens: MemoryTokenRepository = field(default_factory=MemoryTokenRepository)
 
 
 class MemoryDatabase:
@@ -62,12 +68,14 @@ class MemoryDatabase:
 
 
 class MemoryScope:
-    """What one tenant may see: `sessions` and `messages`."""
+    """What one tenant may see: `sessions`, `messages`, `api_keys` and `tokens`."""
 
     def __init__(self, tenant: str, rows: _Tenant) -> None:
         self.tenant = tenant
         self.sessions = MemorySessionRepository(rows)
         self.messages = MemoryMessageRepository(rows)
+        self.api_keys = rows.api_keys
+        self.tokens = rows.tokens
 
 
 class MemorySessionRepository:

@@ -8,6 +8,10 @@ from typing import Any
 import msgspec
 
 from pyeino.integrations.sql import _postgres_statements as sql
+from pyeino.integrations.sql._postgres_credentials import (
+    PostgresApiKeyRepository,
+    PostgresTokenRepository,
+)
 from pyeino.integrations.sql._postgres_driver import (
     Connection,
     affected,
@@ -33,7 +37,7 @@ _FIELDS = ("id", "user_id", "title", "metadata", "created_at", "updated_at")
 
 
 class PostgresScope:
-    """What one tenant may see: `sessions` and `messages`."""
+    """What one tenant may see: `sessions`, `messages`, `api_keys` and `tokens`."""
 
     def __init__(self, pool: CallPool, *, tenant: str) -> None:
         if not tenant:
@@ -41,6 +45,8 @@ class PostgresScope:
         self.tenant = tenant
         self.sessions = PostgresSessionRepository(pool, tenant=tenant)
         self.messages = PostgresMessageRepository(pool, tenant=tenant)
+        self.api_keys = PostgresApiKeyRepository(pool, tenant=tenant)
+        self.tokens = PostgresTokenRepository(pool, tenant=tenant)
 
 
 class PostgresSessionRepository:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ClauseElement, make_url
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
 from pyeino.integrations.sql import _core as core
+from pyeino.integrations.sql import _credential_core as credentials
 
 _DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
@@ -50,3 +52,16 @@ LIST_BACKWARD = _compiled(core.LIST_BACKWARD)
 HISTORY = _compiled(core.HISTORY)
 LOCK_STALE = _compiled(core.LOCK_STALE)
 FAIL_STALE = _compiled(core.FAIL_STALE)
+
+INSERT_KEY = _compiled(credentials.INSERT_KEY)
+SELECT_KEY = _compiled(credentials.SELECT_KEY)
+LIST_KEYS = _compiled(credentials.LIST_KEYS)
+REVOKE_KEY = _compiled(credentials.REVOKE_KEY)
+TOUCH_KEY = _compiled(credentials.TOUCH_KEY)
+INSERT_FAMILY = _compiled(credentials.INSERT_FAMILY)
+LOCK_FAMILY = _compiled(credentials.LOCK_FAMILY)
+ROTATE_FAMILY = _compiled(credentials.ROTATE_FAMILY)
+REUSED_FAMILY = _compiled(credentials.REUSED_FAMILY)
+FAMILY_REVOKED = _compiled(credentials.FAMILY_REVOKED)
+SWEEP_FAMILIES = _compiled(credentials.SWEEP_FAMILIES)
+REVOKE_FAMILY = _compiled(credentials.revoke_family(postgres_insert, "greatest"))

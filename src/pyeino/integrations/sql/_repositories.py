@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyeino.integrations.sql import _statements as sql
+from pyeino.integrations.sql._credentials import SqlApiKeyRepository, SqlTokenRepository
 from pyeino.integrations.sql._jobs import JobQueue
 from pyeino.integrations.sql._messages import SqlMessageRepository
 from pyeino.integrations.sql._passages import SqlPassageStore
@@ -24,7 +25,7 @@ from pyeino.stores import (
 
 
 class SqlScope:
-    """What one tenant may see: `sessions`, `messages` and `passages`."""
+    """What one tenant may see: sessions, messages, passages, API keys and tokens."""
 
     def __init__(self, reads: JobQueue, writes: JobQueue, *, tenant: str) -> None:
         if not tenant:
@@ -33,6 +34,8 @@ class SqlScope:
         self.sessions = SqlSessionRepository(reads, writes, tenant=tenant)
         self.messages = SqlMessageRepository(reads, writes, tenant=tenant)
         self.passages = SqlPassageStore(reads, writes, tenant=tenant)
+        self.api_keys = SqlApiKeyRepository(reads, writes, tenant=tenant)
+        self.tokens = SqlTokenRepository(reads, writes, tenant=tenant)
 
 
 class SqlSessionRepository:

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError("SQLAlchemy", extra="sql") from error
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every schema that ever was, oldest first; the last one is what `metadata` describes."""
 
 APPLICATION_ID: Final = 0x65696E6F
@@ -141,3 +141,35 @@ passages = Table(
     Index(None, "number", unique=True),
 )
 """`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("scopes", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    PrimaryKeyConstraint("tenant", "prefix"),
+    Index(None, "tenant", "created_at", "prefix"),
+)
+
+token_families = Table(
+    "token_families",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("jti", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    PrimaryKeyConstraint("tenant", "id"),
+    Index(None, "tenant", "expires_at"),
+)
+"""`jti` is the one refresh token of the family that is good now."""
