@@ -37,7 +37,7 @@ class TokenGrant(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str
     expires_in: int
     refresh_expires_in: int
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 (a name, not a secret)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

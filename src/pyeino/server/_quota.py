@@ -1,4 +1,4 @@
-"""How much each client may ask: requests and tokens a minute, refused at once when they are gone."""
+"""How much each client may ask: requests and tokens a minute; more is refused at once."""
 
 from __future__ import annotations
 

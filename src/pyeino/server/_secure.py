@@ -20,7 +20,10 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 
 class SecureHeaders:
-    """Adds the headers to every answer; HSTS over TLS only, which a trusted proxy may say; no-store unless the route decided."""
+    """Adds the headers to every answer; no-store unless the route decided.
+
+    HSTS goes out over TLS only: our own, or that of a trusted proxy which says so.
+    """
 
     def __init__(self, app: ASGIApp, *, addresses: Addresses) -> None:
         self._app = app

@@ -38,8 +38,8 @@ METHOD = "WS"
 class SocketRequest:
     """A request under way. `run` gives its one terminal frame; the caller sends it.
 
-    It passes the same checks, limits and gate, counts in the same metrics and writes the same log line as a request
-    over HTTP; its `request_id` is the one of the log.
+    It passes the same checks, limits and gate, counts in the same metrics and writes the same log
+    line as a request over HTTP; its `request_id` is the one of the log.
     """
 
     def __init__(
