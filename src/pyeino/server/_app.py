@@ -133,6 +133,9 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
     app: ASGIApp = router
     app = Admission(app, gate=backend.gate, exempt=watchers)
     hosts = options.allowed_hosts
+    if not hosts and backend.doorkeeper.authenticator is not None:
+        # A page that rebinds its name has no credentials: what the guard is for cannot happen.
+        hosts = ("*",)
     if options.host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared with, not bound to)
         hosts = (*hosts, options.host)
     app = Authentication(app, doorkeeper=backend.doorkeeper)

@@ -44,7 +44,7 @@ class CrossOrigin:
                 send, status=204, headers=_preflight(scope, origin if allowed else None), body=b""
             )
             return
-        extra = [_VARY]
+        extra: list[tuple[bytes, bytes]] = [_VARY]
         if origin is not None and allowed:
             extra.append((b"access-control-allow-origin", origin.encode("latin-1")))
             extra.append((b"access-control-expose-headers", _EXPOSED))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pyeino.compose import Runnable
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
-from pyeino.service import ChatInput, ChatService, ServiceLimits
+from pyeino.service import Authenticator, ChatInput, ChatService, ServiceLimits
 from pyeino.stores import Cache, RateLimitStore
+from pyeino.wiring._auth import open_authenticator
 from pyeino.wiring._chains import default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._retrieval import Retrieval, passages_of
@@ -28,7 +29,8 @@ class Application:
 
     `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
-    `retrieval` is None where it is turned off, or its extra is not installed.
+    `retrieval` is None where it is turned off, or its extra is not installed, `authenticator`
+    where nobody is asked who they are.
     """
 
     service: ChatService
@@ -39,6 +41,7 @@ class Application:
     cache: Cache | None
     rate_limits: RateLimitStore
     retrieval: Retrieval | None = None
+    authenticator: Authenticator | None = None
 
 
 @asynccontextmanager
@@ -65,7 +68,7 @@ async def build(
         metrics = Metrics()
         database = await open_database(settings, logger=log)
         stack.push_async_callback(database.aclose)
-        shared = await open_shared(settings, stack)
+        shared = await open_shared(settings, stack, log=log, metrics=metrics)
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
         store, cache = passages_of(scope), shared.cache
@@ -73,6 +76,9 @@ async def build(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
         found = chains.retrieval
+        authenticator = await open_authenticator(
+            settings, stack, keys=scope.api_keys, tokens=scope.tokens, log=log
+        )
         service = await stack.enter_async_context(
             ChatService(
                 chains.chat,
@@ -100,6 +106,7 @@ async def build(
             cache=shared.cache,
             rate_limits=shared.rate_limits,
             retrieval=chains.retrieval,
+            authenticator=authenticator,
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from pyeino.integrations.sql import PostgresDatabase
+from pyeino.wiring._check_access import check_access
 from pyeino.wiring._keys import all_keys
+from pyeino.wiring._located import problem_at, value_at
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import LOCAL_DIMENSION, LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
 
@@ -17,7 +17,6 @@ from pyeino.wiring._tree import LOCAL_DIMENSION, LOCAL_MODEL, OPENAI_URL, SQLITE
 NOT_IN_THIS_VERSION = {
     "rag.vector_store.url": "Remove it: passages are kept in the database of the sessions",
     "tracing.": "Remove it: request and trace ids stand in the logs",
-    "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
     "queue.": "Remove it: work runs in the process that serves",
     "storage.": "Remove it: files are not stored",
 }
@@ -34,16 +33,6 @@ GUIDE_WORDS = {
 }
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check(settings: Settings) -> list[SettingProblem]:
     """All that is wrong with settings whose keys are each right by themselves."""
     return [
@@ -52,28 +41,8 @@ def check(settings: Settings) -> list[SettingProblem]:
         *_check_redis(settings),
         *_check_model(settings),
         *_check_retrieval(settings),
-        *_check_exposure(settings),
+        *check_access(settings),
     ]
-
-
-def value_at(settings: Settings, path: str) -> Any:
-    """The value of the key at `path`."""
-    value: Any = settings
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def problem_at(settings: Settings, path: str, message: str, *, remedy: str) -> SettingProblem:
-    """A problem of the key at `path`, with its value and origin."""
-    key = all_keys()[path]
-    return SettingProblem(
-        key=path,
-        value=key.shown(value_at(settings, path)),
-        origin=settings.origins.get(path, "default"),
-        message=message,
-        remedy=remedy,
-    )
 
 
 def _check_not_in_this_version(settings: Settings) -> Iterator[SettingProblem]:
@@ -249,23 +218,3 @@ def _check_dimension(settings: Settings) -> Iterator[SettingProblem]:
                 f"the vectors of the local embedder have {LOCAL_DIMENSION} numbers",
                 remedy="Remove it",
             )
-
-
-def _check_exposure(settings: Settings) -> Iterator[SettingProblem]:
-    server = settings.server
-    open_to_all = not is_loopback(server.host) and not settings.auth.enabled
-    if open_to_all and not server.allow_public_without_auth:
-        yield problem_at(
-            settings,
-            "server.host",
-            "everybody who reaches this machine could use the server: this version has no auth",
-            remedy="Listen on 127.0.0.1; or, behind a proxy that authenticates, "
-            "set server.allow_public_without_auth: true",
-        )
-    if settings.environment == "production" and not settings.auth.enabled:
-        yield problem_at(
-            settings,
-            "environment",
-            "production needs auth, which is not in this version",
-            remedy="Run with ENV=staging behind a proxy that authenticates",
-        )

@@ -19,8 +19,9 @@ from pyeino.wiring import (
     parse_duration,
     setting_rows,
 )
-from pyeino.wiring._checks import NOT_IN_THIS_VERSION, value_at
+from pyeino.wiring._checks import NOT_IN_THIS_VERSION
 from pyeino.wiring._keys import Key, all_keys
+from pyeino.wiring._located import value_at
 
 _FILE = Path(__file__).parents[3] / "configs" / "config.yaml"
 
