@@ -33,11 +33,16 @@ class SharedStores:
 
 
 async def open_shared(
-    settings: Settings, stack: AsyncExitStack, *, log: Logger, metrics: Metrics
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    log: Logger | None = None,
+    metrics: Metrics | None = None,
 ) -> SharedStores:
     """The shared stores of `settings`, closed by `stack`: on Redis when `redis.url` is set.
 
-    While Redis is in trouble each process keeps the limits by itself.
+    While Redis is in trouble each process keeps the limits by itself; `log` and `metrics` are
+    told.
 
     Raises ExternalError REDIS_UNREACHABLE or REDIS_REFUSED when Redis does not answer.
     """
@@ -55,7 +60,7 @@ async def open_shared(
 
 
 async def _open_redis(
-    settings: Settings, stack: AsyncExitStack, *, log: Logger, metrics: Metrics
+    settings: Settings, stack: AsyncExitStack, *, log: Logger | None, metrics: Metrics | None
 ) -> SharedStores:
     try:
         from pyeino.integrations.redis import RedisDatabase
@@ -75,18 +80,21 @@ async def _open_redis(
 
 
 def _with_standby(
-    shared: RateLimitStore, stack: AsyncExitStack, *, log: Logger, metrics: Metrics
+    shared: RateLimitStore, stack: AsyncExitStack, *, log: Logger | None, metrics: Metrics | None
 ) -> RateLimitStore:
     """`shared`, and limits of this process alone while it is in trouble: counted and logged."""
     standby = MemoryRateLimit()
     stack.push_async_callback(standby.close)
 
     def trouble(error: Exception) -> None:
-        metrics.inc_component_errors(COMPONENT, "redis", type(error).__name__)
-        log.warn("Limits are kept by this process alone: the shared store fails", error=error)
+        if metrics is not None:
+            metrics.inc_component_errors(COMPONENT, "redis", type(error).__name__)
+        if log is not None:
+            log.warn("Limits are kept by this process alone: the shared store fails", error=error)
 
     def recovery() -> None:
-        log.info("Limits are shared again")
+        if log is not None:
+            log.info("Limits are shared again")
 
     return StandbyRateLimit(shared, standby, on_trouble=trouble, on_recovery=recovery)
 
