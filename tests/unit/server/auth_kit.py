@@ -103,7 +103,7 @@ async def guarded_server(
             logger=logger,
             metrics=metrics,
             authenticator=authenticator,
-            rate_limits=rate_limits or MemoryRateLimit(),
+            rate_limits=MemoryRateLimit() if rate_limits is None else rate_limits,
             **options,
         ) as running,
     ):
