@@ -20,7 +20,8 @@ OWN_NAMES = {
 }
 # Variables with our prefix that are no settings: where things lie, and how the tests run.
 _OTHER_VARIABLES = frozenset(
-    {CONFIG_VARIABLE, "PYEINO_MODELS_DIR", "PYEINO_TIER", "PYEINO_SEED", "PYEINO_REQUIRE"}
+    {CONFIG_VARIABLE, "PYEINO_API_KEY", "PYEINO_MODELS_DIR"}
+    | {"PYEINO_TIER", "PYEINO_SEED", "PYEINO_REQUIRE"}
 )
 _MAX_SECRET = 65_536
 
