@@ -29,6 +29,7 @@ CHECKS = [
     response_schema_conformance,
     ignored_auth,
 ]
+CREDENTIALS = ("authorization", "x-api-key")
 
 
 def _attack(url: str, document: dict[str, Any], key: str, *, examples: int) -> int:
@@ -50,6 +51,9 @@ def _attack(url: str, document: dict[str, Any], key: str, *, examples: int) -> i
         @hypothesis.given(case=operation.as_strategy())
         def check(case: Any) -> None:
             nonlocal answered
+            # Credentials that it makes up itself would stand beside the good ones.
+            for name in [one for one in case.headers if one.lower() in CREDENTIALS]:
+                del case.headers[name]
             # From an address of its own: wrong keys are counted by address.
             headers = {
                 "X-API-Key": key,
