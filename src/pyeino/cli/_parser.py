@@ -11,7 +11,7 @@ Command = Callable[[argparse.Namespace], int]
 
 _SECTIONS = {
     "answer": ("serve", "chat"),
-    "operate": ("ingest", "health", "models", "config", "migrate"),
+    "operate": ("ingest", "health", "models", "config", "keys", "migrate"),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -27,6 +27,7 @@ examples:
   pyeino ingest docs                          index a folder, so that answers cite it
   pyeino health                               exit code 0 when the server answers
   pyeino graph draw app:answer                the graph as Mermaid text
+  pyeino keys create --user ann               an API key, shown once
   pyeino migrate --check                      whether the database fits this version
   pyeino config show --origin                 every setting, and where it comes from
 
@@ -99,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_graph(commands)
     _add_config(commands)
+    _add_keys(commands)
     _add_migrate(commands)
     commands.add("version", "print the version", "_version:show_version")
     parser.epilog = f"{_in_sections(commands.listed)}\n{_EXAMPLES}"
@@ -220,6 +222,38 @@ def _add_config(commands: _Group) -> None:
         "file", nargs="?", default="configs/config.yaml", help="default: configs/config.yaml"
     )
     init.add_argument("--force", action="store_true", help="overwrite a file that is there")
+
+
+def _add_keys(commands: _Group) -> None:
+    keys = _Group(commands.add("keys", "API keys, and secrets for the settings"))
+    create = keys.add(
+        "create", "make an API key and print it, once", "_api_keys:create", epilog=_SETTINGS
+    )
+    create.add_argument("--user", required=True, help="the user that the key acts for")
+    create.add_argument("--name", default="", help="what the key is for, to tell it by")
+    create.add_argument(
+        "--role",
+        dest="roles",
+        action="append",
+        help="user (default), admin or metrics; may be given again",
+    )
+    create.add_argument(
+        "--scope",
+        dest="scopes",
+        action="append",
+        help="only this, instead of all that the roles give; may be given again",
+    )
+    create.add_argument("--expires", metavar="DURATION", help="such as 90d (default: never)")
+    listed = keys.add("list", "every API key, without its secret", "_api_keys:show_list")
+    revoke = keys.add("revoke", "end an API key for good", "_api_keys:revoke")
+    revoke.add_argument("prefix", metavar="PREFIX", help="the key's first column in the list")
+    for parser in (create, listed, revoke):
+        _add_settings(parser)
+    keys.add(
+        "secret",
+        "print a fresh secret for auth.jwt_secret or database.encryption_key",
+        "_api_keys:show_secret",
+    )
 
 
 def _add_migrate(commands: _Group) -> None:

@@ -11,9 +11,10 @@ from pyeino.monitoring._context import (
     request_context,
 )
 from pyeino.monitoring._logger import FatalError, Logger, LogLevel
-from pyeino.monitoring._masking import mask_fields, mask_id, mask_text
+from pyeino.monitoring._masking import mask_fields, mask_id
 from pyeino.monitoring._metrics import Metrics
 from pyeino.monitoring._structured import LogFormat, StructuredLogger
+from pyeino.security import mask_text
 
 __all__ = [
     "ComponentLogger",

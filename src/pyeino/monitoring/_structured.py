@@ -14,8 +14,9 @@ import msgspec
 from pyeino.monitoring._component import is_mapping
 from pyeino.monitoring._context import request_context
 from pyeino.monitoring._logger import FatalError, LogLevel
-from pyeino.monitoring._masking import mask_text, mask_value
+from pyeino.monitoring._masking import mask_value
 from pyeino.monitoring._writer import LineWriter
+from pyeino.security import mask_text
 
 RESERVED = frozenset({"timestamp", "level", "message"})
 

@@ -9,6 +9,9 @@ from pyeino.security._api_keys import (
     new_api_key,
     same_secret,
 )
+from pyeino.security._detector import mask_text
+from pyeino.security._encryption import EncryptionKey, EncryptionService
+from pyeino.security._formats import mask_email
 from pyeino.security._principal import (
     ROLE_SCOPES,
     SCOPES,
@@ -18,6 +21,7 @@ from pyeino.security._principal import (
     scopes_of,
 )
 from pyeino.security._secrets import decode_key, new_secret
+from pyeino.security._sensitive import DataType, SensitiveDataHandler
 from pyeino.security._tokens import AuthService, Claims, TokenKind, TokenPair
 
 __all__ = [
@@ -26,9 +30,13 @@ __all__ = [
     "SCOPES",
     "AuthService",
     "Claims",
+    "DataType",
+    "EncryptionKey",
+    "EncryptionService",
     "NewApiKey",
     "Principal",
     "Role",
+    "SensitiveDataHandler",
     "TokenKind",
     "TokenPair",
     "api_key_matches",
@@ -36,6 +44,8 @@ __all__ = [
     "decode_key",
     "hash_api_key",
     "local_principal",
+    "mask_email",
+    "mask_text",
     "new_api_key",
     "new_secret",
     "same_secret",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from pyeino.errors import ValidationError
 from pyeino.security import ROLE_SCOPES, SCOPES, new_api_key
 from pyeino.stores import ApiKey, ApiKeyRepository
+
+_LONGEST: Final = timedelta(days=36_525)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,14 @@ async def create_api_key(
     """
     if not user_id:
         raise _wrong("user_id", expected="the user that the key acts for", found="nothing")
-    if expires_in is not None and expires_in <= timedelta(0):
-        raise _wrong("expires_in", expected="more than 0", found=str(expires_in))
-    _check_known(roles, known=ROLE_SCOPES, code="UNKNOWN_ROLE", what="role")
-    _check_known(scopes or (), known=SCOPES, code="UNKNOWN_SCOPE", what="scope")
+    if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST:
+        raise _wrong("expires_in", expected="more than 0, at most 100 years", found=str(expires_in))
+    for role in roles:
+        if role not in ROLE_SCOPES:
+            raise _unknown_error("UNKNOWN_ROLE", "role", role, ROLE_SCOPES)
+    for scope in scopes or ():
+        if scope not in SCOPES:
+            raise _unknown_error("UNKNOWN_SCOPE", "scope", scope, SCOPES)
     made, now = new_api_key(), datetime.now(UTC)
     record = ApiKey(
         prefix=made.prefix,
@@ -54,16 +61,14 @@ async def create_api_key(
     return CreatedApiKey(plain=made.plain, record=record)
 
 
-def _check_known(given: Collection[str], *, known: Collection[str], code: str, what: str) -> None:
-    for one in given:
-        if one not in known:
-            names = ", ".join(sorted(known))
-            raise ValidationError(
-                code,
-                f"There is no {what} {one!r}",
-                details=f"Known: {names}.",
-                metadata={"expected": names, "found": one},
-            )
+def _unknown_error(code: str, what: str, found: str, known: Collection[str]) -> ValidationError:
+    names = ", ".join(sorted(known))
+    return ValidationError(
+        code,
+        f"There is no {what} {found!r}",
+        details=f"Known: {names}.",
+        metadata={"expected": names, "found": found},
+    )
 
 
 def _wrong(field: str, *, expected: str, found: str) -> ValidationError:

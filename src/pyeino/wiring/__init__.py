@@ -4,7 +4,12 @@ from pyeino.wiring._build import Application, build, make_logger, service_limits
 from pyeino.wiring._chain import UnfitChainError, as_chat_chain
 from pyeino.wiring._check_access import is_loopback
 from pyeino.wiring._convert import parse_duration
-from pyeino.wiring._databases import database_schema, describe_database, migrate_database
+from pyeino.wiring._databases import (
+    database_schema,
+    describe_database,
+    migrate_database,
+    open_api_keys,
+)
 from pyeino.wiring._load import load_settings
 from pyeino.wiring._problem import SettingProblem, SettingsError
 from pyeino.wiring._retrieval import Retrieval, open_ingestor
@@ -29,6 +34,7 @@ __all__ = [
     "load_settings",
     "make_logger",
     "migrate_database",
+    "open_api_keys",
     "open_ingestor",
     "parse_duration",
     "service_limits",

@@ -16,6 +16,7 @@ from pyeino.stores import Cache, RateLimitStore
 from pyeino.wiring._auth import open_authenticator
 from pyeino.wiring._chains import default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
+from pyeino.wiring._encryption import conversations_of
 from pyeino.wiring._retrieval import Retrieval, passages_of
 from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
@@ -72,6 +73,7 @@ async def build(
         probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
         store, cache = passages_of(scope), shared.cache
+        sessions, messages = conversations_of(scope, settings)
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
@@ -84,8 +86,8 @@ async def build(
                 chains.chat,
                 chains.rag,
                 chains.tools,
-                scope.sessions,
-                scope.messages,
+                sessions,
+                messages,
                 log,
                 metrics,
                 limits=service_limits(settings),

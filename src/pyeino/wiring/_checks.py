@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from pyeino.errors import ValidationError
 from pyeino.integrations.sql import PostgresDatabase
+from pyeino.security import decode_key
 from pyeino.wiring._check_access import check_access
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._located import problem_at, value_at
@@ -38,6 +40,7 @@ def check(settings: Settings) -> list[SettingProblem]:
     return [
         *_check_not_in_this_version(settings),
         *_check_database(settings),
+        *_check_encryption(settings),
         *_check_redis(settings),
         *_check_model(settings),
         *_check_retrieval(settings),
@@ -80,6 +83,21 @@ def _check_database(settings: Settings) -> Iterator[SettingProblem]:
                 "SQLite has no use for it",
                 remedy="Remove it, or name a PostgreSQL server in database.url",
             )
+
+
+def _check_encryption(settings: Settings) -> Iterator[SettingProblem]:
+    database = settings.database
+    for name, keys in (
+        ("encryption_key", [database.encryption_key] if database.encryption_key else []),
+        ("previous_encryption_keys", database.previous_encryption_keys),
+    ):
+        for key in keys:
+            try:
+                decode_key(key)
+            except ValidationError as error:
+                yield problem_at(
+                    settings, f"database.{name}", error.message, remedy=error.details or ""
+                )
 
 
 def _sentence(error: ValueError) -> str:

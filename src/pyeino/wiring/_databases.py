@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 from pyeino.errors import AppError
 from pyeino.integrations.sql import (
@@ -11,7 +13,8 @@ from pyeino.integrations.sql import (
     SchemaState,
     SqliteDatabase,
 )
-from pyeino.monitoring import Logger
+from pyeino.monitoring import Logger, StructuredLogger
+from pyeino.stores import ApiKeyRepository
 from pyeino.wiring._tree import DatabaseSettings, Settings
 
 Database = SqliteDatabase | PostgresDatabase
@@ -59,6 +62,17 @@ async def migrate_database(settings: Settings, *, on_wait: OnWait | None = None)
         async with await SqliteDatabase.open(settings.database_path):
             pass
     return before
+
+
+@asynccontextmanager
+async def open_api_keys(settings: Settings) -> AsyncGenerator[ApiKeyRepository]:
+    """The API keys in the database of `settings`, which is migrated, and closed at the end."""
+    logger = StructuredLogger(level="warn")
+    try:
+        async with await open_database(settings, logger=logger) as database:
+            yield database.scope().api_keys
+    finally:
+        await asyncio.to_thread(logger.close)
 
 
 def describe_database(settings: Settings) -> str:

@@ -76,6 +76,8 @@ class DatabaseSettings(_Section, frozen=True, kw_only=True):
     start_timeout: Duration = 30.0
     statement_timeout: Duration = 30.0
     durability: Literal["normal", "strict"] = "normal"
+    encryption_key: Secret = ""
+    previous_encryption_keys: Secrets = ()
 
 
 class RedisSettings(_Section, frozen=True, kw_only=True):

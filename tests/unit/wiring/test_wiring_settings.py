@@ -26,6 +26,7 @@ from pyeino.wiring._located import value_at
 _FILE = Path(__file__).parents[3] / "configs" / "config.yaml"
 
 _SECRET = "g7Hq2Lw9ZsX4cV8bN1mK5jR3tY6uP0aD"
+_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 # A value for each key that differs from its default, as text and as YAML holds it. What does not
 # go together by itself is completed by `_COMPANIONS`.
@@ -50,6 +51,8 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "database.start_timeout": ("1m", 60.0),
     "database.statement_timeout": ("500ms", 0.5),
     "database.durability": ("strict", "strict"),
+    "database.encryption_key": (_KEY, _KEY),
+    "database.previous_encryption_keys": (f"{_KEY},{_KEY}", (_KEY, _KEY)),
     "llm.provider": ("openai", "openai"),
     "llm.model": ("other", "other"),
     "llm.api_key": ("k-12345678", "k-12345678"),
