@@ -136,7 +136,8 @@ def _success(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
         # The schema is that of the data of one event; OpenAPI 3.1 has no word for a sequence.
         content["text/event-stream"] = {"schema": by_type[entry.streamed]}
     if not content:
-        content[entry.media] = {"schema": {"type": "string"}}
+        kind = "object" if entry.media == "application/json" else "string"
+        content[entry.media] = {"schema": {"type": kind}}
     return {"description": status_title(entry.status), "content": content}
 
 

@@ -102,19 +102,23 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
             streamed=ChatChunk,
             errors=_RUN_ERRORS,
         ),
-        RouteEntry(
-            method="GET",
-            path=SOCKET,
-            scope="chat",
-            summary="Ask over a WebSocket: several requests at a time, each ended by one of done, "
-            "error or cancelled",
-            handler=upgrade_required,
-            tag="chat",
-            status=101,
-            socket=partial(SocketRoute, path=SOCKET),
-            frames=(ClientFrame, ServerFrame),
-            errors=(403, 426),
-        ),
+        _socket_route(),
+    )
+
+
+def _socket_route() -> RouteEntry:
+    return RouteEntry(
+        method="GET",
+        path=SOCKET,
+        scope="chat",
+        summary="Ask over a WebSocket: several requests at a time, each ended by one of done, "
+        "error or cancelled",
+        handler=upgrade_required,
+        tag="chat",
+        status=101,
+        socket=partial(SocketRoute, path=SOCKET),
+        frames=(ClientFrame, ServerFrame),
+        errors=(403, 426),
     )
 
 

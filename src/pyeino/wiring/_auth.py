@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Protocol
 
 from pyeino.monitoring import Logger
 from pyeino.security import AuthService
@@ -12,12 +13,21 @@ from pyeino.stores import ApiKeyRepository, TokenRepository
 from pyeino.wiring._tree import Settings
 
 
+class Credentials(Protocol):
+    """What a tenant's part of a database keeps of keys and tokens."""
+
+    @property
+    def api_keys(self) -> ApiKeyRepository: ...
+
+    @property
+    def tokens(self) -> TokenRepository: ...
+
+
 async def open_authenticator(
     settings: Settings,
     stack: AsyncExitStack,
+    scope: Credentials,
     *,
-    keys: ApiKeyRepository,
-    tokens: TokenRepository,
     log: Logger,
 ) -> Authenticator | None:
     """The authenticator of `settings`, closed by `stack`; None where nobody is asked."""
@@ -33,5 +43,11 @@ async def open_authenticator(
         audience=auth.audience,
     )
     return await stack.enter_async_context(
-        Authenticator(service, keys, tokens, bootstrap_key=auth.bootstrap_key, logger=log)
+        Authenticator(
+            service,
+            scope.api_keys,
+            scope.tokens,
+            bootstrap_key=auth.bootstrap_key,
+            logger=log,
+        )
     )

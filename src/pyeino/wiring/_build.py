@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pyeino.compose import Runnable
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
@@ -77,10 +78,7 @@ async def build(
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=store, cache=cache, log=log, metrics=metrics
         )
-        found = chains.retrieval
-        authenticator = await open_authenticator(
-            settings, stack, keys=scope.api_keys, tokens=scope.tokens, log=log
-        )
+        authenticator = await open_authenticator(settings, stack, scope, log=log)
         service = await stack.enter_async_context(
             ChatService(
                 chains.chat,
@@ -93,9 +91,7 @@ async def build(
                 limits=service_limits(settings),
                 chains=further,
                 models=(chains.model,),
-                index_probe=found.probe if found else None,
-                embedder=found.embedder if found else None,
-                embedding_model=found.embedding_model if found else "embedding",
+                **_embedding_of(chains.retrieval),
             )
         )
         _watch(metrics, service=service, database=database, log=log)
@@ -110,6 +106,17 @@ async def build(
             retrieval=chains.retrieval,
             authenticator=authenticator,
         )
+
+
+def _embedding_of(found: Retrieval | None) -> dict[str, Any]:
+    """What the service is told of retrieval, where there is any."""
+    if found is None:
+        return {}
+    return {
+        "index_probe": found.probe,
+        "embedder": found.embedder,
+        "embedding_model": found.embedding_model,
+    }
 
 
 def _watch(

@@ -14,7 +14,7 @@ from pyeino.wiring._tree import Settings
 LEAST_SECRET = 32
 LEAST_TOKEN = 16
 _FEWEST_CHARACTERS = 8
-_MAKE_ONE = "Make one with `openssl rand -base64 32`, and set it as {variable} or {variable}_FILE"
+_MAKE_ONE = "Make one with `pyeino keys secret`, and set it as {variable} or {variable}_FILE"
 # Each is long enough that a random secret does not hold it.
 _PLACEHOLDERS = (
     *("changeme", "replaceme", "yoursecret", "yourjwtsecret", "mysecret", "supersecret"),
@@ -191,7 +191,8 @@ def _check_passwords(settings: Settings) -> Iterator[SettingProblem]:
         return
     for path in ("database.url", "redis.url"):
         try:
-            password = unquote(urlsplit(value_at(settings, path)).password or "")
+            url: str = value_at(settings, path)
+            password = unquote(urlsplit(url).password or "")
         except ValueError:
             continue  # told elsewhere
         letters = "".join(one for one in password.lower() if one.isalnum())

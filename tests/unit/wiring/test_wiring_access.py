@@ -26,7 +26,7 @@ def _refused(**overrides: str) -> dict[str, tuple[str, str]]:
 def test_auth_without_a_secret_says_how_to_make_one() -> None:
     message, remedy = _refused(auth__enabled="true")["auth.jwt_secret"]
     assert "need a secret" in message
-    assert "openssl rand" in remedy
+    assert "pyeino keys secret" in remedy
     assert "PYEINO_AUTH__JWT_SECRET_FILE" in remedy
 
 
