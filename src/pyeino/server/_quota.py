@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from pyeino.monitoring import Logger
 from pyeino.stores import RateLimitDecision, RateLimitStore
 
 Header = tuple[bytes, bytes]
+
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,9 @@ class Quotas:
         )
 
     def budget(self, client: str) -> ClientBudget:
-        """What one request of `client` may spend."""
+        """What one request of `client` may spend; names of any length are told apart."""
+        if len(client) > _LONGEST_NAME:
+            client = f"sha256:{hashlib.sha256(client.encode('utf-8', 'replace')).hexdigest()}"
         return ClientBudget(self, client)
 
     async def take(self, bucket: Bucket, client: str, n: int) -> RateLimitDecision | None:

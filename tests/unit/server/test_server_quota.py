@@ -234,3 +234,14 @@ async def test_without_limits_nothing_is_said(guarded: Guard) -> None:
         assert not any(name.startswith("x-ratelimit") for name in answer.headers)
         with contextlib.suppress(KeyError):
             assert answer.headers["retry-after"] == ""
+
+
+async def test_users_with_long_names_are_limited_too_and_told_apart(guarded: Guard) -> None:
+    async with guarded(requests_per_minute=6, burst=1) as server:
+        for name in ("ä" * 2_000, "ä" * 2_001):
+            headers = server.bearer(name)
+            statuses = [
+                (await server.http.get("/v1/models", headers=headers)).status_code for _ in range(2)
+            ]
+            assert statuses == [200, 429]
+        assert not server.running.logger.troubles()
