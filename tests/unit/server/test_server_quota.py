@@ -238,7 +238,7 @@ async def test_without_limits_nothing_is_said(guarded: Guard) -> None:
 
 async def test_users_with_long_names_are_limited_too_and_told_apart(guarded: Guard) -> None:
     async with guarded(requests_per_minute=6, burst=1) as server:
-        for name in ("ä" * 2_000, "ä" * 2_001):
+        for name in ("ä" * 550, "ä" * 551):
             headers = server.bearer(name)
             statuses = [
                 (await server.http.get("/v1/models", headers=headers)).status_code for _ in range(2)
