@@ -2,7 +2,7 @@
 #   PYTHON=python3.12 picks the interpreter · PORT=9000 the port of `make run` · ARGS="-k name" goes to pytest
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint type docs bench format clean
+.PHONY: help install run test test-all lint type docs bench calibrate format compose-env clean
 
 SETUP := scripts/setup-venv.sh
 BIN := .venv/bin
@@ -10,7 +10,7 @@ ARGS ?=
 WHAT ?= compose
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## prepare .venv with everything a developer needs
 	@$(SETUP) run test lint type docs browser
@@ -22,7 +22,7 @@ test: ## unit, rule, service and documentation tests; pip packages only
 	@$(SETUP) test
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: ## the same with full counts, and the browser tests (needs chromium)
+test-all: ## the same with full counts, the browser and a new project (needs chromium, prometheus)
 	@$(SETUP) test browser
 	@PYEINO_TIER=full $(BIN)/python -m pytest $(ARGS)
 
@@ -46,10 +46,17 @@ bench: ## measure beside hand-written code and peers: WHAT=compose, openai_clien
 	@test -f bench/$(WHAT).py || { echo "bench: WHAT is '$(WHAT)': expected one of: $(notdir $(basename $(wildcard bench/*.py)))" >&2; exit 2; }
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)
 
+calibrate: ## fit the relevance scale anew to docs/, write it into the package, and print what it does
+	@$(SETUP) run test
+	@$(BIN)/python scripts/fit_calibration.py --write $(ARGS)
+
 format: ## rewrite the sources in the project's format
 	@$(SETUP) lint
 	@$(BIN)/ruff check --fix-only --exit-zero --quiet .
 	@$(BIN)/ruff format .
+
+compose-env: ## write .env and .secrets/ with random secrets for docker-compose.yml
+	@scripts/compose-env.sh
 
 clean: ## remove .venv and everything that was built or cached here
 	rm -rf .venv .venv.lock build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache

@@ -5,7 +5,9 @@
 Each workload is run as `hand` (plain asyncio) and as `pyeino` (compiled chains and graphs), in
 turn, ROUNDS times; the table gives medians of CPU microseconds for one operation, and the ratio of
 the medians. Workloads: a chain of 10 and of 100 async nodes, a fan-out of 8 with a join, a loop of
-25 rounds with a branch, and 1,000 chunks through three pass-through stages (for one chunk).
+25 rounds with a branch, and 1,000 chunks through three pass-through stages (for one chunk). The
+`workflow` rows are the chain of 10 and the fan-out again, as workflows: with whole values, with a
+field into a field at each step, and with START's field at each step beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from pyeino import Chain, Graph, Stream
+from pyeino import START, WHOLE, Chain, Graph, Stream, Workflow
 
 ROUNDS = 9
 QUICK = "--quick" in sys.argv
@@ -113,6 +115,62 @@ def stream() -> tuple[Run, Run]:
     return hand, ours
 
 
+async def add_step(given: dict[str, int]) -> dict[str, int]:
+    return {"sum": given["number"] + given.get("step", 1)}
+
+
+def workflow_of(length: int) -> tuple[Run, Run]:
+    """A row of nodes that hand on whole values."""
+    hand, _ = chain_of(length)
+    workflow = Workflow(int, int)
+    last = workflow.start
+    for number in range(length):
+        last = workflow.add(f"node{number}", add_one).input(last)
+    workflow.end().input(last)
+    run = workflow.compile()
+    return hand, lambda: run.invoke(0)
+
+
+def workflow_by_field(length: int, *, from_start: bool) -> tuple[Run, Run]:
+    """A row of nodes that hand on one field, and may take one of START's beside it."""
+
+    async def hand() -> dict[str, int]:
+        start = found = {"sum": 0, "step": 1}
+        for _ in range(length):
+            taken = {"number": found["sum"]}
+            if from_start:
+                taken["step"] = start["step"]
+            found = await add_step(taken)
+        return found
+
+    workflow = Workflow(dict[str, int], dict[str, int])
+    before = START
+    for number in range(length):
+        node = workflow.add(f"node{number}", add_step).input(before, {"sum": "number"})
+        if from_start:
+            node.input(START, {"step": "step"})
+        before = str(node)
+    workflow.end().input(before)
+    run = workflow.compile()
+    return hand, lambda: run.invoke({"sum": 0, "step": 1})
+
+
+def workflow_diamond() -> tuple[Run, Run]:
+    async def join(parts: dict[str, int]) -> int:
+        return sum(parts.values())
+
+    workflow = Workflow(int, int)
+    first = workflow.add("first", add_one).input(workflow.start)
+    joined = workflow.add("join", join)
+    for number in range(8):
+        branch = workflow.add(f"branch{number}", add_one).input(first)
+        joined.input(branch, {WHOLE: f"branch{number}"})
+    workflow.end().input(joined)
+    run = workflow.compile()
+    hand, _ = diamond()
+    return hand, lambda: run.invoke(0)
+
+
 WORKLOADS: dict[str, tuple[tuple[Run, Run], int, int]] = {
     # name: (hand, pyeino), runs in a round, operations in a run
     "chain10": (chain_of(10), 2_000, 1),
@@ -120,6 +178,10 @@ WORKLOADS: dict[str, tuple[tuple[Run, Run], int, int]] = {
     "diamond8": (diamond(), 300, 1),
     "loop25": (loop(), 500, 1),
     "stream3 (a chunk)": (stream(), 10, CHUNKS),
+    "workflow10, whole": (workflow_of(10), 2_000, 1),
+    "workflow10, a field": (workflow_by_field(10, from_start=False), 1_000, 1),
+    "workflow10, two fields": (workflow_by_field(10, from_start=True), 1_000, 1),
+    "workflow diamond8": (workflow_diamond(), 300, 1),
 }
 
 

@@ -5,7 +5,18 @@ that owns it (`pyeino.compose`, `pyeino.streams`, `pyeino.components`, …).
 """
 
 from pyeino.components import ChatModel, ModelOptions, PromptTemplate, tool
-from pyeino.compose import END, START, Chain, Compiled, Graph, Lambda, Runnable, RunOptions
+from pyeino.compose import (
+    END,
+    START,
+    WHOLE,
+    Chain,
+    Compiled,
+    Graph,
+    Lambda,
+    Runnable,
+    RunOptions,
+    Workflow,
+)
 from pyeino.errors import AppError, PyeinoError
 from pyeino.schema import Message
 from pyeino.streams import Stream
@@ -15,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "END",
     "START",
+    "WHOLE",
     "AppError",
     "Chain",
     "ChatModel",
@@ -28,6 +40,7 @@ __all__ = [
     "RunOptions",
     "Runnable",
     "Stream",
+    "Workflow",
     "__version__",
     "tool",
 ]

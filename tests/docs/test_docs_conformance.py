@@ -10,11 +10,13 @@ import pytest
 from docs_kit import ROOT
 
 # The rows of the list that concern the parts this page is about, in runs; numbers between do not
-# exist. State, workflows, checkpoints, agents and callbacks have rows of their own elsewhere.
+# exist. State, checkpoints, agents and callbacks have rows of their own elsewhere.
 ROWS = {
     *(1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19, 21, 22, 23, 24, 26, 27, 28, 29),
     *(31, 32, 33, 34, 36, 37, 38, 39, 41, 42, 43, 44, 46, 47, 48, 49, 51, 52, 53, 54, 56, 57, 58),
     *(59, 61, 62, 63, 64, 66, 67, 68, 69, 71, 72, 73, 74, 76, 77, 78, 79, 81, 82, 83, 84, 86, 87),
+    *(114, 116, 117, 118, 119, 121, 122, 123, 124, 126, 127, 128, 129, 131, 132, 133, 134, 136),
+    *(137, 138, 139, 141, 142, 143, 144, 146, 147, 148, 149, 151, 152),
     *(88, 89, 91, 92, 93, 94, 96, 97, 98, 99, 101, 102, 103, 153, 154, 156, 157, 158, 159, 161),
     *(162, 163, 164, 219, 221, 222, 223, 224, 226, 227, 228, 229, 231, 232, 233, 234, 236, 237),
     *(238, 248, 249, 263, 264, 266),

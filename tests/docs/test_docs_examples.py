@@ -34,6 +34,11 @@ PROGRAMS = {
         "missing:",
         "Your first word was hello.",
     ],
+    "workflow.py": [
+        "Dear Ann, our hours in Oslo are nine to five. The desk",
+        "Dear Ann, our hours in this town are not known to us. The desk",
+        "only when the branch behind town chose 'hours'",
+    ],
     "tool_loop.py": ["tool: 42", "no weather for Bergen", "19 + 23 is 42"],
 }
 SERVED = {"served_chain.py"}

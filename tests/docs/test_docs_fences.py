@@ -1,5 +1,6 @@
 """Every fence of README and docs runs: against a real server where it names one."""
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -99,8 +100,9 @@ def _hold(command: str, folder: Path) -> None:
             assert set(extras.split(",")) <= set(project["project"]["optional-dependencies"])
         case ["git", "clone", *_] | ["cd", *_]:
             pass
-        case ["pyeino", "serve", target, *_]:  # test_docs_examples serves it
-            module, _, attribute = target.partition(":")
+        case ["pyeino", "serve", target, *_]:  # test_docs_examples and test_service_chains do it
+            named = re.search(r"--chain \w+=(\S+)", command)
+            module, _, attribute = (named[1] if named else target).partition(":")
             assert f"\n{attribute} = " in (ROOT / "examples" / f"{module}.py").read_text()
         case _:
             run_bash(command, folder=folder)

@@ -1,4 +1,4 @@
-"""N4: chains registered by name beside the three of the service, from the command line."""
+"""N4: chains, graphs and workflows registered by name, from the command line."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ def test_n4_a_further_chain_is_picked_by_its_name(
     assert "reverse" in answer["error"]["message"]
     status, answer = post(served, {"message": "What time is it?", "options": {"max_tokens": 4}})
     assert (status, answer["metadata"]["chain"]) == (200, "plain")
+
+
+def test_n4_a_workflow_is_registered_and_picked_by_its_name(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    served = start("--chain", "desk=workflow:desk", "--chain", "reverse=served_chain:answer")
+    asked = {"message": "When do you open in Oslo?", "options": {"chain": "desk"}}
+    status, answer = post(served, asked)
+    assert status == 200
+    assert answer["content"].strip() == "Dear ann, our hours in Oslo are nine to five. The desk"
+    assert answer["metadata"]["chain"] == "desk"
+    status, answer = post(served, {"message": "one two", "options": {"chain": "reverse"}})
+    assert (status, answer["content"].split()) == (200, ["two", "one"])

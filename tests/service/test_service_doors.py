@@ -153,3 +153,55 @@ def test_the_doors_have_the_same_limits(greedy: Served) -> None:
         problem = json.loads(answer.read())
     assert frame["error"] == problem["error"]
     assert problem["error"]["metadata"]["field"] == "message"
+
+
+def test_n3_socket_and_command_line_are_doors_like_rest(greedy: Served) -> None:
+    doors = (by_rest, by_socket, by_command)
+    answers = [door(greedy, f"n3-{door.__name__}").strip() for door in doors]
+    assert len(set(answers)) == 1
+    answers = [door(greedy, "n3") for door in doors]
+    stored = rows(greedy, "n3")
+    assert [row["content"].strip() for row in stored[::2]] == [QUESTION] * 3
+    assert [row["content"].strip() for row in stored[1::2]] == [one.strip() for one in answers]
+
+
+def test_n6_the_records_of_the_wire(greedy: Served) -> None:
+    options = {
+        "chain": "plain",
+        "history": "none",
+        "temperature": 0.0,
+        "max_tokens": 5,
+        "timeout": 60,
+        "metadata": {"from": "n6"},
+    }
+    body = {"user_id": USER, "session_id": "n6", "message": QUESTION, "options": options}
+    answer = json.loads(post(greedy, "/api/v1/chat", {**body, "context": {"town": "Oslo"}}))
+    assert {"message_id", "content", "token_usage", "metadata", "process_time"} == answer.keys()
+    usage = answer["token_usage"]
+    assert usage.keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert usage["completion_tokens"] <= 5
+    assert 0 < answer["process_time"] < 100, "seconds"
+
+    events = SSEDecoder().feed(post(greedy, "/api/v1/chat/stream", body))
+    chunks = [json.loads(event.data) for event in events if event.event == "message"]
+    assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
+    assert {chunk["message_id"] for chunk in chunks} == {chunks[0]["message_id"]}
+    assert all(chunk.keys() == {"message_id", "seq", "delta"} for chunk in chunks[:-1])
+    assert {"finish_reason", "token_usage", "metadata", "process_time"} <= chunks[-1].keys()
+
+    several = {
+        "user_id": USER,
+        "messages": [
+            {"role": "user", "content": "Hello."},
+            {"role": "assistant", "content": "Hello."},
+            {"role": "user", "content": QUESTION},
+        ],
+        "options": options,
+    }
+    answer = json.loads(post(greedy, "/api/v1/chat/multi-turn", several))
+    assert answer["metadata"]["session_id"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(greedy, "/api/v1/chat", {**body, "options": {"temprature": 0}})
+    with refused.value:
+        assert refused.value.code == 400

@@ -11,7 +11,8 @@ Command = Callable[[argparse.Namespace], int]
 
 _SECTIONS = {
     "answer": ("serve", "chat"),
-    "operate": ("ingest", "health", "models", "config", "keys", "migrate"),
+    "operate": ("ingest", "worker", "health", "models", "config", "keys", "migrate"),
+    "begin": ("new",),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -25,10 +26,12 @@ examples:
   pyeino chat --session plans                 go on with a session, or begin one of this name
   pyeino chat --url http://127.0.0.1:8080     chat with a running server
   pyeino ingest docs                          index a folder, so that answers cite it
+  pyeino ingest docs --enqueue                leave the work to `pyeino worker`
   pyeino health                               exit code 0 when the server answers
   pyeino graph draw app:answer                the graph as Mermaid text
   pyeino keys create --user ann               an API key, shown once
   pyeino migrate --check                      whether the database fits this version
+  pyeino new my-answers                       a project of your own to begin with
   pyeino config show --origin                 every setting, and where it comes from
 
 exit codes: 0 ok, 1 failure, 2 wrong usage or settings, 130 interrupted
@@ -40,7 +43,9 @@ Settings come from the file that --config (or PYEINO_CONFIG) names, then from th
 """
 _INGEST = f"""\
 Doing it again brings the index in line with the files: what has not changed is left alone, and
-what is gone leaves the index.
+what is gone leaves the index. The files go into the storage (storage.url) and a job for each new or
+changed one on the queue (queue.url); this process works on the queue until its jobs are done. When
+it is killed, doing it again goes on where it was.
 
 {_SETTINGS}"""
 _OBJECT = "module:attribute, found from the current folder, such as app:answer"
@@ -96,12 +101,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_chat(commands)
     _add_ingest(commands)
+    _add_worker(commands)
     _add_health(commands)
     _add_models(commands)
     _add_graph(commands)
     _add_config(commands)
     _add_keys(commands)
     _add_migrate(commands)
+    _add_new(commands)
     commands.add("version", "print the version", "_version:show_version")
     parser.epilog = f"{_in_sections(commands.listed)}\n{_EXAMPLES}"
     return parser
@@ -170,7 +177,21 @@ def _add_ingest(commands: _Group) -> None:
         default="",
         help="a name for the folder, so that it may move (default: its path)",
     )
+    ingest.add_argument(
+        "--enqueue", action="store_true", help="only put the jobs on the queue, for `pyeino worker`"
+    )
     _add_settings(ingest)
+
+
+def _add_worker(commands: _Group) -> None:
+    worker = commands.add(
+        "worker",
+        "do the ingestion jobs of the queue until Ctrl-C",
+        "_worker:work",
+        epilog="Any number of workers may share a queue; a job whose worker dies comes again.\n\n"
+        + _SETTINGS,
+    )
+    _add_settings(worker)
 
 
 def _add_health(commands: _Group) -> None:
@@ -268,6 +289,12 @@ def _add_migrate(commands: _Group) -> None:
         "--check", action="store_true", help="change nothing; exit code 1 when there is work"
     )
     _add_settings(migrate)
+
+
+def _add_new(commands: _Group) -> None:
+    new = commands.add("new", "write a project to begin with, tests and all", "_new:new")
+    new.add_argument("name", metavar="NAME", help="lower-case letters, digits and hyphens")
+    new.add_argument("--folder", help="where to write it (default: a new folder NAME)")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

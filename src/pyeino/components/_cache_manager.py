@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
@@ -15,7 +16,7 @@ ValueT = TypeVar("ValueT")
 
 
 class CacheMetrics(Protocol):
-    """Where lookups are counted by the kind of cache; `Metrics` is one."""
+    """Where lookups and troubles are counted by the kind of cache; `Metrics` is one."""
 
     def inc_cache_hits(self, cache_type: str) -> None:
         """Count a lookup that found its entry."""
@@ -23,6 +24,10 @@ class CacheMetrics(Protocol):
 
     def inc_cache_misses(self, cache_type: str) -> None:
         """Count a lookup that found nothing."""
+        ...
+
+    def inc_cache_errors(self, cache_type: str, operation: str) -> None:
+        """Count a trouble of the cache: get, set, delete, decode or encode."""
         ...
 
 
@@ -62,8 +67,8 @@ class CacheManager(Generic[ValueT]):
     what they are, and an entry that is something else is deleted and computed anew. Callers who
     want the same key at the same time share one lookup and one computation, each getting a value
     of its own. Trouble with the cache never fails a call: it is counted in `stats`, told to
-    `on_error`, and the value is computed. Hits and misses are counted in `metrics` under the
-    prefix. The cache stays the caller's to close; managers of one prefix share their entries.
+    `on_error`, and the value is computed. Hits, misses and troubles are counted in `metrics` under
+    the prefix. The cache stays the caller's to close; managers of one prefix share their entries.
     """
 
     @overload
@@ -119,9 +124,9 @@ class CacheManager(Generic[ValueT]):
     def counted(self) -> Cache:
         """This manager's part of the cache, as a Cache whose lookups are counted.
 
-        For `with_cache(component, manager.counted, name=…)`.
+        For `with_cache(component, manager.counted, name=…)`. Its troubles are counted and raised.
         """
-        return _CountedCache(self._cache, self._lead, self.count)
+        return _CountedCache(self._cache, self._lead, count=self.count, fail=self._failed)
 
     async def get_or_set(
         self,
@@ -195,7 +200,7 @@ class CacheManager(Generic[ValueT]):
         try:
             data = await self._cache.get(full_key)
         except Exception as error:  # noqa: BLE001 (a cache in trouble costs time, not the answer)
-            self.stats.failed_reads += 1
+            self._failed("get")
             self._tell(error)
             return None
         if data is None:
@@ -203,12 +208,12 @@ class CacheManager(Generic[ValueT]):
         try:
             return _Outcome(data, self._decode(data), hit=True)
         except Exception as error:  # noqa: BLE001 (whatever is wrong with it, it is computed anew)
-            self.stats.bad_entries += 1
+            self._failed("decode")
             self._tell(error)
         try:
             await self._cache.delete(full_key)
         except Exception as error:  # noqa: BLE001 (the new value goes over it anyway)
-            self.stats.failed_writes += 1
+            self._failed("delete")
             self._tell(error)
         return None
 
@@ -225,19 +230,32 @@ class CacheManager(Generic[ValueT]):
             data = self._codec.encode(value)
             self._decode(data)  # what cannot be read again is not worth keeping
         except Exception as error:  # noqa: BLE001 (the caller gets the value all the same)
-            self.stats.unfit_values += 1
+            self._failed("encode")
             self._tell(error)
             return _Outcome(None, value, hit=False)
         if keep is None or keep(value):
             try:
                 await self._cache.set(full_key, data, ttl=ttl)
             except Exception as error:  # noqa: BLE001 (the caller gets the value all the same)
-                self.stats.failed_writes += 1
+                self._failed("set")
                 self._tell(error)
         return _Outcome(data, value, hit=False)
 
     def _decode(self, data: bytes) -> ValueT:
         return cast("ValueT", self._codec.decode(data, self._value_type))
+
+    def _failed(self, operation: str) -> None:
+        match operation:
+            case "get":
+                self.stats.failed_reads += 1
+            case "decode":
+                self.stats.bad_entries += 1
+            case "encode":
+                self.stats.unfit_values += 1
+            case _:
+                self.stats.failed_writes += 1
+        if self._metrics is not None:
+            self._metrics.inc_cache_errors(self._prefix, operation)
 
     def _tell(self, error: Exception) -> None:
         if self._on_error is not None:
@@ -245,28 +263,43 @@ class CacheManager(Generic[ValueT]):
 
 
 class _CountedCache:
-    """A Cache under a lead, which counts what was found and what was not."""
+    """A Cache under a lead, which counts what was found, what was not, and what went wrong."""
 
-    __slots__ = ("_cache", "_count", "_lead")
+    __slots__ = ("_cache", "_count", "_fail", "_lead")
 
-    def __init__(self, cache: Cache, lead: str, count: Callable[..., None]) -> None:
+    def __init__(
+        self, cache: Cache, lead: str, *, count: Callable[..., None], fail: Callable[[str], None]
+    ) -> None:
         self._cache = cache
         self._lead = lead
         self._count = count
+        self._fail = fail
 
     async def get(self, key: str) -> bytes | None:
-        found = await self._cache.get(self._lead + key)
+        with self._counting("get"):
+            found = await self._cache.get(self._lead + key)
         self._count(hit=found is not None)
         return found
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
-        await self._cache.set(self._lead + key, value, ttl=ttl)
+        with self._counting("set"):
+            await self._cache.set(self._lead + key, value, ttl=ttl)
 
     async def delete(self, key: str) -> None:
-        await self._cache.delete(self._lead + key)
+        with self._counting("delete"):
+            await self._cache.delete(self._lead + key)
 
     async def clear(self, prefix: str = "") -> None:
-        await self._cache.clear(self._lead + prefix)
+        with self._counting("delete"):
+            await self._cache.clear(self._lead + prefix)
+
+    @contextlib.contextmanager
+    def _counting(self, operation: str) -> Generator[None]:
+        try:
+            yield
+        except Exception:
+            self._fail(operation)
+            raise
 
 
 def _codec_of(value_type: Any) -> Codec:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
+from pyeino.compose._mapping_check import check_mappings
 from pyeino.compose._types import Fit, fit, type_name
 from pyeino.errors import Problem
 
@@ -26,7 +27,11 @@ def check(
         # types and reachability of a graph with unknown names would only repeat them
         return problems
     problems.extend(_check_reach(declaration))
-    problems.extend(_check_types(declaration))
+    if declaration.mapped:
+        problems.extend(check_mappings(declaration))
+        problems.extend(_check_conditions(declaration))
+    else:
+        problems.extend(_check_types(declaration))
     if trigger is Trigger.ALL:
         problems.extend(_check_loops(declaration))
     return problems
@@ -98,7 +103,8 @@ def _check_names(declaration: Declaration) -> Iterator[Problem]:
                 message=f"the branch behind {branch.source!r} has no ends",
                 remedy="name the nodes that the condition may pick",
             )
-    sources = {source for source, _ in declaration.edges}
+    leading = [edge for edge in declaration.edges if declaration.leads(*edge)]
+    sources = {source for source, _ in leading}
     sources.update(branch.source for branch in declaration.branches)
     if START not in sources:
         yield Problem(
@@ -107,7 +113,7 @@ def _check_names(declaration: Declaration) -> Iterator[Problem]:
             message="nothing leads out of START",
             remedy="add an edge from START to the first node",
         )
-    targets = {target for _, target in declaration.edges}
+    targets = {target for _, target in leading}
     for branch in declaration.branches:
         targets.update(branch.ends.values())
     if END not in targets:
@@ -144,8 +150,10 @@ def _unknown(declaration: Declaration, where: str, names: Iterable[str]) -> Iter
 
 
 def _check_reach(declaration: Declaration) -> Iterator[Problem]:
-    forward = {name: declaration.successors(name) for name in (START, *declaration.nodes)}
-    reached = _closure([START], forward)
+    names = (START, *declaration.nodes)
+    controlled = {name: declaration.successors(name, control=True) for name in names}
+    reached = _closure([START], controlled)
+    forward = {name: declaration.successors(name) for name in names}
     backward: dict[str, list[str]] = {}
     for source, targets in forward.items():
         for target in targets:
@@ -185,13 +193,21 @@ def _check_types(declaration: Declaration) -> Iterator[Problem]:
         if fit(gives[source], takes[target]) is Fit.NO:
             yield _mismatch((source, target), gives[source], takes[target])
     for branch in declaration.branches:
-        yield from _check_branch_types(branch, takes, gives)
+        given = gives[branch.source]
+        yield from _check_condition(branch, given)
+        for target in dict.fromkeys(branch.ends.values()):
+            if fit(given, takes[target]) is Fit.NO:
+                yield _mismatch((branch.source, target), given, takes[target])
 
 
-def _check_branch_types(
-    branch: BranchSpec, takes: dict[str, Any], gives: dict[str, Any]
-) -> Iterator[Problem]:
-    given = gives[branch.source]
+def _check_conditions(declaration: Declaration) -> Iterator[Problem]:
+    """The conditions of a workflow, whose branches send their ends nothing."""
+    _, gives = resolve_types(declaration)
+    for branch in declaration.branches:
+        yield from _check_condition(branch, gives[branch.source])
+
+
+def _check_condition(branch: BranchSpec, given: Any) -> Iterator[Problem]:
     if fit(given, branch.input_type) is Fit.NO:
         yield Problem(
             code="BRANCH_TYPE",
@@ -201,9 +217,6 @@ def _check_branch_types(
             found=type_name(given),
             remedy="annotate the condition with the type it is given",
         )
-    for target in dict.fromkeys(branch.ends.values()):
-        if fit(given, takes[target]) is Fit.NO:
-            yield _mismatch((branch.source, target), given, takes[target])
 
 
 def _mismatch(path: tuple[str, str], given: Any, wanted: Any) -> Problem:

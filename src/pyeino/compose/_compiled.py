@@ -19,6 +19,7 @@ from pyeino.compose._observe import observe
 from pyeino.compose._plan import Plan, make_plan
 from pyeino.compose._run_options import context_of
 from pyeino.compose._runnable import RunOptions
+from pyeino.compose._sequence import run_value_sequence
 from pyeino.compose._shapes import Shapes, derive_flow, derive_value
 from pyeino.compose._sources import DeferredSource
 from pyeino.compose._walk import run_value_walk
@@ -167,6 +168,9 @@ class Compiled(Generic[InT, OutT]):
             return await run_value_line(self.plan, value, context)
         if self.plan.walkable:
             return await run_value_walk(self.plan, value, context)
+        if self.plan.sequence is not None:
+            steps = self.plan.sequence
+            return await run_value_sequence(self.plan, value, context, steps=steps)
         return await run(self.plan, value, context, _VALUES)
 
     async def run_flow(self, stream: Stream[Any], context: RunContext) -> Stream[Any]:

@@ -8,13 +8,18 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from pyeino.components import ChatModel, ChatTemplate
 from pyeino.compose._compiled import Compiled
-from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
+from pyeino.compose._declaration import (
+    END,
+    START,
+    BranchSpec,
+    Declaration,
+    Trigger,
+    add_node,
+)
 from pyeino.compose._keys import with_keys
 from pyeino.compose._lambda import Lambda
 from pyeino.compose._node import make_node, passthrough
 from pyeino.compose._runnable import Runnable
-from pyeino.compose._spec import NodeSpec
-from pyeino.errors import Problem
 from pyeino.schema import Message
 from pyeino.streams import Stream
 
@@ -145,12 +150,12 @@ class Graph(Generic[InT, OutT]):
         spec = with_keys(
             make_node(name, node, blocking=blocking), input_key=input_key, output_key=output_key
         )
-        self._add(spec)
+        add_node(self._declaration, spec)
         return Handle(name)
 
     def passthrough(self, name: str) -> Handle[Any, Any]:
         """Add a node that hands on what it gets: a place for edges and branches to meet."""
-        self._add(passthrough(name))
+        add_node(self._declaration, passthrough(name))
         return Handle(name)
 
     @overload
@@ -204,26 +209,3 @@ class Graph(Generic[InT, OutT]):
             max_steps=max_steps,
             source_ends={str(node) for node in source_ends},
         )
-
-    def _add(self, spec: NodeSpec) -> None:
-        declaration = self._declaration
-        if spec.name in (START, END):
-            declaration.problems.append(
-                Problem(
-                    code="RESERVED_NAME",
-                    path=(spec.name,),
-                    message=f"the node name {spec.name!r} is reserved",
-                    remedy="choose another name",
-                )
-            )
-        elif spec.name in declaration.nodes:
-            declaration.problems.append(
-                Problem(
-                    code="DUPLICATE_NODE",
-                    path=(spec.name,),
-                    message=f"there are two nodes named {spec.name!r}",
-                    remedy="give each node its own name",
-                )
-            )
-        else:
-            declaration.nodes[spec.name] = spec

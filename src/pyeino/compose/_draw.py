@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyeino.compose._plan import Plan
+from pyeino.compose._plan import Plan, PlanEdge
 
 
 def draw(plan: Plan, *, name: str) -> str:
@@ -29,12 +29,21 @@ def _draw_into(lines: list[str], plan: Plan, *, prefix: str, indent: str) -> Non
             lines.append(f'{indent}{key}["{label}"]')
     for node in plan.nodes:
         key = f"{prefix}{node.index}"
-        lines.extend(f"{indent}{key} --> {prefix}{edge.target}" for edge in node.edges)
+        lines.extend(f"{indent}{key} {_arrow(edge)} {prefix}{edge.target}" for edge in node.edges)
         for branch in node.branches:
             lines.extend(
                 f'{indent}{key} -. "{_text(str(choice))}" .-> {prefix}{edge.target}'
                 for choice, edge in branch.ends.items()
             )
+
+
+def _arrow(edge: PlanEdge) -> str:
+    """A thick arrow is control alone, one with a round head data alone; fields are its label."""
+    if not edge.carries:
+        return "==>"
+    head = "-->" if edge.leads else "--o"
+    fields = "; ".join(_text(str(one)) for one in edge.maps if one.source or one.target)
+    return f'{head}|"{fields}"|' if fields else head
 
 
 def _text(text: str) -> str:

@@ -38,13 +38,20 @@ async def call_node(node: PlanNode, item: Any, context: RunContext, mode: Mode) 
 
 
 async def _run_line(plan: Plan, item: Any, context: RunContext, mode: Mode) -> Any:
-    checks = plan.line_checks
-    item = mode.check(item, checks[0])
-    for node, check in zip(plan.line or (), checks[1:], strict=True):
+    before = plan.nodes[0]
+    for node in plan.line or ():
+        item = _enter(before, node, item, mode)
         item = await call_node(node, item, context, mode)
-        if check is not None:
-            item = mode.check(item, check)
-    return item
+        before = node
+    return _enter(before, plan.nodes[-1], item, mode)
+
+
+def _enter(before: PlanNode, node: PlanNode, item: Any, mode: Mode) -> Any:
+    """What `node` of a line takes, out of what the node before it gave."""
+    if node.assembly is not None:
+        return mode.join(node, {before.name: item})
+    check = before.edges[0].check
+    return item if check is None else mode.check(item, check)
 
 
 class StepRun:
@@ -108,7 +115,11 @@ class StepRun:
 
 
 class _EagerRun:
-    """All-predecessor: a node starts as soon as none of its predecessors is waited for."""
+    """All-predecessor: a node starts as soon as none of its predecessors is waited for.
+
+    It runs when one of them led to it, and is skipped when none did. In a workflow that is told
+    apart from whether it was sent data.
+    """
 
     def __init__(self, plan: Plan, context: RunContext, mode: Mode) -> None:
         self._plan = plan
@@ -116,6 +127,8 @@ class _EagerRun:
         self._mode = mode
         self._waiting = [set(node.sources) for node in plan.nodes]
         self._inbox: list[list[tuple[int, Any]]] = [[] for _ in plan.nodes]
+        self._led: set[int] = set()
+        self._unread: list[Any] = []
         self._ready: list[int] = []
         self._running: dict[asyncio.Task[Any], PlanNode] = {}
         self._given: dict[asyncio.Task[Any], Any] = {}
@@ -139,11 +152,11 @@ class _EagerRun:
         nodes = [self._plan.nodes[index] for index in ready]
         if len(nodes) == 1 and not self._running:
             node = nodes[0]
-            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
+            item = self._joined(node)
             await self._finish(node, await call_node(node, item, self._context, self._mode))
             return
         for node in nodes:
-            item = self._mode.join(node, by_name(self._plan, self._take(node.index)))
+            item = self._joined(node)
             task = asyncio.create_task(
                 call_node(node, item, self._context, self._mode), name=f"node {node.name}"
             )
@@ -159,23 +172,36 @@ class _EagerRun:
             del self._given[task]
             await self._finish(node, task.result())
 
+    def _joined(self, node: PlanNode) -> Any:
+        try:
+            return self._mode.join(node, by_name(self._plan, self._take(node.index)))
+        except Exception as error:
+            note_error(error, node.name, self._context)
+            raise
+
     async def _finish(self, node: PlanNode, output: Any) -> None:
         self._last = (node,)
         edges = await route(node, output, self._mode, self._context)
         for edge, item in edges:
-            self._inbox[edge.target].append((node.index, item))
+            if edge.carries:
+                self._inbox[edge.target].append((node.index, item))
+            if edge.leads:
+                self._led.add(edge.target)
         for target in node.targets:
             self._report(node.index, target)
+        while self._unread:
+            await self._mode.release(self._unread.pop())
 
     def _report(self, source: int, target: int) -> None:
-        """`source` has had its say; a node that nobody sent anything to is skipped in its turn."""
+        """`source` has had its say; a node that nobody led to is skipped in its turn."""
         waiting = self._waiting[target]
         waiting.discard(source)
         if waiting:
             return
-        if self._inbox[target]:
+        if target in self._led:
             self._ready.append(target)
             return
+        self._unread.extend(item for _, item in self._take(target))
         for following in self._plan.nodes[target].targets:
             self._report(target, following)
 
@@ -186,7 +212,7 @@ class _EagerRun:
     async def _free(self) -> None:
         """Cancel and await what still runs, then let go of what nobody will read."""
         await end_tasks(self._running)
-        leftover = [entry[1] for box in self._inbox for entry in box]
+        leftover = [*self._unread, *(entry[1] for box in self._inbox for entry in box)]
         for task, item in self._given.items():
             # a task that was cancelled before its first step has not closed what it was given
             leftover.append(task.result() if _succeeded(task) else item)
@@ -196,7 +222,10 @@ class _EagerRun:
 async def route(
     node: PlanNode, output: Any, mode: Mode, context: RunContext
 ) -> list[tuple[PlanEdge, Any]]:
-    """Who is sent what `node` gave: its edges, and the ends that its branches pick."""
+    """Who is sent what `node` gave: its edges, and the ends that its branches pick.
+
+    An edge that carries no data comes with None.
+    """
     chosen = list(node.edges)
     if node.branches:
         readings = list(mode.split(output, len(node.branches) + 1))
@@ -207,14 +236,14 @@ async def route(
         except BaseException:
             await release_all(mode, [output, *readings])
             raise
-    edges = list({edge.target: edge for edge in chosen}.values())
+    edges = list({edge.target: edge for edge in chosen if edge.carries}.values())
+    others: list[tuple[PlanEdge, Any]] = [(edge, None) for edge in chosen if not edge.carries]
     if not edges:
         await mode.release(output)
-        return []
+        return others
     copies = mode.split(output, len(edges))
-    return [
-        (edge, mode.check(reading, edge.check)) for edge, reading in zip(edges, copies, strict=True)
-    ]
+    sent = zip(edges, copies, strict=True)
+    return [*((edge, mode.check(reading, edge.check)) for edge, reading in sent), *others]
 
 
 async def _picked(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import keyword
-import re
-
+from pyeino.compose._explain_workflow import explain_workflow, identifier
 from pyeino.compose._plan import Plan, PlanNode
 
 _LONGEST = 200
@@ -17,7 +15,9 @@ def explain(plan: Plan, *, name: str) -> str:
     Lines of nodes and branches are written out; a graph with loops or parallel ways is written
     as the step loop that the engine runs, with each node's successors.
     """
-    title = _identifier(name or "run")
+    title = identifier(name or "run")
+    if plan.mapped:
+        return explain_workflow(plan, title)
     lines = [f"async def {title}(value):"]
     if _is_tree(plan):
         written = _write_from(plan, plan.nodes[0], "    ")
@@ -99,7 +99,7 @@ def _deliver(plan: Plan, node: PlanNode) -> str:
 
 def _call(node: PlanNode) -> str:
     spec = node.spec
-    called = _identifier(node.name)
+    called = identifier(node.name)
     if spec.kind == "Passthrough":
         return f"pass  # {called}"
     if spec.kind == "ChatModel":
@@ -114,10 +114,4 @@ def _call(node: PlanNode) -> str:
 
 
 def _of(function: object) -> str:
-    return _identifier(getattr(function, "__name__", type(function).__name__))
-
-
-def _identifier(name: str) -> str:
-    """A name that can stand in code, whatever the user called it."""
-    word = re.sub(r"\W", "_", name) or "_"
-    return f"_{word}" if word[0].isdigit() or keyword.iskeyword(word) else word
+    return identifier(getattr(function, "__name__", type(function).__name__))

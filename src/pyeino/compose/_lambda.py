@@ -40,11 +40,13 @@ class Lambda(Generic[InT, OutT]):
     stream: `(value) -> async iterator`; collect: `async (stream) -> value`;
     transform: `(stream) -> async iterator`. A stream that is handed in is closed by the engine.
     `input_type` and `output_type` are read from the annotations when they are not given; a
-    function without annotations is checked at run time only.
+    function without annotations is checked at run time only. `component` is the kind under which
+    handlers are told of it: name one, such as "Retriever", when it does such a component's work.
     """
 
     __slots__ = (
         "collect",
+        "component",
         "input_type",
         "invoke",
         "is_async",
@@ -64,6 +66,7 @@ class Lambda(Generic[InT, OutT]):
         input_type: Any = None,
         output_type: Any = None,
         type_name: str = "",
+        component: str = "Lambda",
     ) -> None:
         given = [part for part in (invoke, stream, collect, transform) if part is not None]
         if not given:
@@ -81,6 +84,7 @@ class Lambda(Generic[InT, OutT]):
         self.input_type = first.input_type if input_type is None else input_type
         self.output_type = first.output_type if output_type is None else output_type
         self.type_name = type_name or _name_of(given[0])
+        self.component = component
 
 
 def make_lambda(function: Callable[..., Any], *, blocking: bool = False) -> Lambda[Any, Any]:
@@ -117,6 +121,11 @@ def takes_stream(function: Callable[..., Any]) -> bool:
 def input_type_of(function: Callable[..., Any]) -> Any:
     """The type of the value (or of the chunks) that `function` takes; Any when it does not say."""
     return _Signature(function).input_type
+
+
+def output_type_of(function: Callable[..., Any]) -> Any:
+    """The type of the value that `function` gives; Any when it does not say."""
+    return _Signature(function).output_type
 
 
 def is_async(function: Callable[..., Any]) -> bool:

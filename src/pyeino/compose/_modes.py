@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pyeino.compose._context import RunContext
-from pyeino.compose._plan import Check, PlanBranch, PlanNode
+from pyeino.compose._guard import Check
+from pyeino.compose._plan import PlanBranch, PlanNode
 from pyeino.compose._sources import noted
 from pyeino.errors import GraphRunError
 from pyeino.streams import SourceEnd, Stream, merge, merge_named
@@ -43,7 +44,10 @@ class Mode(Protocol):
         ...
 
     def join(self, node: PlanNode, items: Mapping[str, Any]) -> Any:
-        """One input out of what predecessors gave (≥ 1), by name, in their order of declaration."""
+        """One input out of what predecessors gave, by name, in their order of declaration.
+
+        There is at least one, but for a node with an assembly.
+        """
         ...
 
     async def decide(self, branch: PlanBranch, item: Any) -> Any:
@@ -74,6 +78,8 @@ class ValueMode:
 
     def join(self, node: PlanNode, items: Mapping[str, Any]) -> Any:
         """A single value as it is, mappings by key, other types by their registered merge."""
+        if node.assembly is not None:
+            return node.assembly.of_values(items)
         return _merge_values(node, list(items.values()))
 
     async def decide(self, branch: PlanBranch, item: Any) -> Any:
@@ -113,6 +119,8 @@ class FlowMode:
 
     def join(self, node: PlanNode, items: Mapping[str, Any]) -> Any:
         """The streams interleaved in the order of arrival, each end marked where that is asked."""
+        if node.assembly is not None:
+            return node.assembly.of_streams(items, marks_ends=node.marks_ends)
         if len(items) == 1 and not node.marks_ends:
             return next(iter(items.values()))
 

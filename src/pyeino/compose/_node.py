@@ -108,7 +108,7 @@ def _from_lambda(name: str, function: Lambda[Any, Any]) -> NodeSpec:
     plain = None if function.invoke is None else (function.invoke, function.is_async)
     return spec_of(
         _lambda_shapes(function),
-        info=RunInfo(name=name, type=function.type_name, component="Lambda"),
+        info=RunInfo(name=name, type=function.type_name, component=function.component),
         input_type=function.input_type,
         output_type=function.output_type,
         plain=plain,

@@ -6,17 +6,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyeino.compose._assemble import Assembly
+from pyeino.compose._build import make_assembly
 from pyeino.compose._check import resolve_types
 from pyeino.compose._declaration import END, START, BranchSpec, Declaration, Trigger
+from pyeino.compose._guard import Check, make_check
+from pyeino.compose._mapping import FieldMap
 from pyeino.compose._shapes import FlowCall, ValueCall
 from pyeino.compose._spec import NodeSpec
-from pyeino.compose._types import Fit, fit, type_name, value_fits
 from pyeino.errors import GraphRunError
-from pyeino.streams import SourceEnd
-
-Check = Callable[[Any], Any]
-"""Hands on a value that is of the type wanted, else raises GraphRunError."""
-
 
 LineStep = tuple[str, Callable[..., Any], str, Check | None]
 """A node on a line: its name, what to call, how ("async", "sync", "context"), its input check."""
@@ -24,10 +22,17 @@ LineStep = tuple[str, Callable[..., Any], str, Check | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEdge:
-    """Where an output goes, and the check that the static types left open."""
+    """Where an output goes, and the check that the static types left open.
+
+    `carries` says that the target is sent the output, `leads` that it may run then: in a workflow
+    an edge may do one without the other. `maps` are for people; the target's assembly does them.
+    """
 
     target: int
     check: Check | None
+    carries: bool = True
+    leads: bool = True
+    maps: tuple[FieldMap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class PlanNode:
     branches: tuple[PlanBranch, ...]
     sources: tuple[int, ...]
     marks_ends: bool
+    assembly: Assembly | None = None
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -67,11 +73,21 @@ class PlanNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceStep:
+    """A node of a sequence, with the names whose outputs it is sent and the checks on the way."""
+
+    node: PlanNode
+    sources: tuple[tuple[str, Check | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What the engine runs.
 
     `line` holds the nodes from START to END when there is no choice. `walkable` means that every
-    node has one edge or one branch, so that a single value can walk through it.
+    node has one edge or one branch, so that a single value can walk through it. `mapped` is a
+    workflow's plan. `sequence` holds the nodes in their only order, END last, when each waits for
+    the one before it and there is no choice.
     """
 
     nodes: tuple[PlanNode, ...]
@@ -81,6 +97,8 @@ class Plan:
     line_checks: tuple[Check | None, ...]
     line_steps: tuple[LineStep, ...]
     walkable: bool
+    mapped: bool
+    sequence: tuple[SequenceStep, ...] | None
 
     @property
     def end(self) -> int:
@@ -98,38 +116,28 @@ def make_plan(
     """Resolve a declaration that `check` has found no problem in."""
     names = [START, *declaration.nodes, END]
     index = {name: position for position, name in enumerate(names)}
-    takes, gives = resolve_types(declaration)
-
-    def edge(source: str, target: str) -> PlanEdge:
-        return PlanEdge(
-            target=index[target], check=make_check(gives[source], takes[target], source, target)
-        )
-
-    def branch(spec: BranchSpec) -> PlanBranch:
-        return PlanBranch(
-            condition=spec.condition,
-            takes_stream=spec.takes_stream,
-            is_async=spec.is_async,
-            check=make_check(gives[spec.source], spec.input_type, spec.source, "its branch"),
-            ends={key: edge(spec.source, target) for key, target in spec.ends.items()},
-        )
-
+    ways = _Ways(declaration, index)
     nodes = tuple(
         _plan_node(
             position,
             declaration.nodes.get(name) or _terminal(name, declaration),
-            edges=tuple(edge(one, other) for one, other in declaration.edges if one == name),
-            branches=tuple(branch(spec) for spec in declaration.branches if spec.source == name),
+            edges=tuple(ways.edge(one, other) for one, other in declaration.edges if one == name),
+            branches=tuple(
+                ways.branch(spec) for spec in declaration.branches if spec.source == name
+            ),
             sources=tuple(index[other] for other in names if name in declaration.successors(other)),
             marks_ends=name in source_ends,
+            assembly=ways.assemblies.get(name),
         )
         for position, name in enumerate(names)
     )
     line = _find_line(nodes)
-    checks = () if line is None else tuple(node.edges[0].check for node in (nodes[0], *line))
+    checks = () if line is None else tuple(_entry(nodes, node) for node in (nodes[0], *line))
     return Plan(
         nodes=nodes,
         trigger=trigger,
+        mapped=declaration.mapped,
+        sequence=None if trigger is Trigger.ANY else _find_sequence(nodes),
         max_steps=max_steps or len(declaration.nodes) + 10,
         line=line,
         line_checks=checks,
@@ -141,24 +149,52 @@ def make_plan(
     )
 
 
-def make_check(given: Any, wanted: Any, source: str, target: str) -> Check | None:
-    """The run-time check of an edge whose types may fit; None when they surely do."""
-    if fit(given, wanted) is not Fit.MAYBE:
-        return None
+class _Ways:
+    """The edges and branches of a declaration, with what its types leave to the run."""
 
-    def checked(value: Any) -> Any:
-        if value_fits(value, wanted) or isinstance(value, SourceEnd):
-            return value
-        raise GraphRunError(
-            f"the edge {source} -> {target} carried a value of the wrong type",
-            code="RUNTIME_TYPE",
-            expected=type_name(wanted),
-            found=type(value).__name__,
-            where=f"{source} -> {target}",
-            remedy=f"annotate what {source!r} returns, and return that",
+    def __init__(self, declaration: Declaration, index: Mapping[str, int]) -> None:
+        self._declaration = declaration
+        self._index = index
+        self._takes, self._gives = resolve_types(declaration)
+        self.assemblies: dict[str, Assembly | None] = {}
+        if declaration.mapped:
+            for name in (*declaration.nodes, END):
+                found = make_assembly(declaration, name, self._takes, self._gives)
+                self.assemblies[name] = found
+
+    def edge(self, source: str, target: str) -> PlanEdge:
+        """The edge from one node to another; the checks of an assembly are its own."""
+        check = None
+        if self.assemblies.get(target) is None:
+            where = f"{source} -> {target}"
+            check = make_check(self._gives[source], self._takes[target], where, source=source)
+        link = self._declaration.links.get((source, target))
+        if link is None:
+            return PlanEdge(target=self._index[target], check=check)
+        return PlanEdge(
+            target=self._index[target],
+            check=check,
+            carries=bool(link.maps),
+            leads=link.control,
+            maps=tuple(link.maps),
         )
 
-    return checked
+    def branch(self, spec: BranchSpec) -> PlanBranch:
+        """A choice with its ends, which in a workflow are sent nothing."""
+        where = f"{spec.source} -> its branch"
+        given = self._gives[spec.source]
+        return PlanBranch(
+            condition=spec.condition,
+            takes_stream=spec.takes_stream,
+            is_async=spec.is_async,
+            check=make_check(given, spec.input_type, where, source=spec.source),
+            ends={key: self._end(spec.source, target) for key, target in spec.ends.items()},
+        )
+
+    def _end(self, source: str, target: str) -> PlanEdge:
+        if self._declaration.mapped:
+            return PlanEdge(target=self._index[target], check=None, carries=False)
+        return self.edge(source, target)
 
 
 def _plan_node(
@@ -169,6 +205,7 @@ def _plan_node(
     branches: tuple[PlanBranch, ...],
     sources: tuple[int, ...],
     marks_ends: bool,
+    assembly: Assembly | None,
 ) -> PlanNode:
     return PlanNode(
         index=position,
@@ -182,7 +219,15 @@ def _plan_node(
         branches=branches,
         sources=sources,
         marks_ends=marks_ends,
+        assembly=assembly,
     )
+
+
+def _entry(nodes: tuple[PlanNode, ...], node: PlanNode) -> Check | None:
+    """What makes the value of `node`, on a line, the value of the one that follows it."""
+    edge = node.edges[0]
+    assembly = nodes[edge.target].assembly
+    return edge.check if assembly is None else assembly.of_value(node.name)
 
 
 def _line_step(node: PlanNode, check: Check | None) -> LineStep:
@@ -219,9 +264,39 @@ def _find_line(nodes: tuple[PlanNode, ...]) -> tuple[PlanNode, ...] | None:
     while True:
         if node.branches or len(node.edges) != 1:
             return None
+        if not (node.edges[0].carries and node.edges[0].leads):
+            return None
         node = nodes[node.edges[0].target]
         if len(node.sources) != 1 or node.marks_ends:
             return None
         if node.index == end:
             return tuple(line) if line and len(line) == len(nodes) - 2 else None
         line.append(node)
+
+
+def _find_sequence(nodes: tuple[PlanNode, ...]) -> tuple[SequenceStep, ...] | None:
+    """The nodes in the one order in which they can run, when there is one and no branch."""
+    if any(node.branches for node in nodes):
+        return None
+    waiting = {node.index: set(node.sources) for node in nodes}
+    steps: list[SequenceStep] = []
+    while waiting:
+        ready = [index for index, sources in waiting.items() if not sources]
+        if len(ready) != 1:
+            return None
+        following = nodes[ready[0]]
+        del waiting[following.index]
+        for sources in waiting.values():
+            sources.discard(following.index)
+        if following.index:
+            steps.append(SequenceStep(node=following, sources=_sent(nodes, following)))
+    return tuple(steps)
+
+
+def _sent(nodes: tuple[PlanNode, ...], node: PlanNode) -> tuple[tuple[str, Check | None], ...]:
+    return tuple(
+        (nodes[source].name, edge.check)
+        for source in node.sources
+        for edge in nodes[source].edges
+        if edge.target == node.index and edge.carries
+    )

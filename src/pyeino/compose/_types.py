@@ -27,7 +27,7 @@ def fit(given: Any, wanted: Any) -> Fit:
         return Fit.YES
     if given is Any or given is object:
         return Fit.MAYBE
-    given_options, wanted_options = _options(given), _options(wanted)
+    given_options, wanted_options = options_of(given), options_of(wanted)
     if len(given_options) > 1:
         fits = {fit(option, wanted) for option in given_options}
         return fits.pop() if len(fits) == 1 else Fit.MAYBE
@@ -59,7 +59,7 @@ def plain(annotation: Any) -> Any:
 def value_fits(value: Any, wanted: Any) -> bool:
     """Whether `value` can be of type `wanted`, looking at its class and not at its content."""
     wanted = plain(wanted)
-    for option in _options(wanted):
+    for option in options_of(wanted):
         base = _base(plain(option))
         if base is Any or base is object:
             return True
@@ -82,7 +82,7 @@ def type_name(annotation: Any) -> str:
     return str(annotation).replace("typing.", "").replace("collections.abc.", "")
 
 
-def _options(annotation: Any) -> tuple[Any, ...]:
+def options_of(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, types.UnionType):
         return tuple(plain(option) for option in get_args(annotation))
     return (annotation,)

@@ -4,8 +4,10 @@ from pyeino.concurrency._bounded_pool import BoundedPool
 from pyeino.concurrency._clock import SYSTEM_CLOCK, Clock, SystemClock, Timer
 from pyeino.concurrency._errors import ClosedError, JobCancelledError
 from pyeino.concurrency._jobs import Job, Result
+from pyeino.concurrency._poll import poll
 from pyeino.concurrency._rate_limiter import RateLimiter
 from pyeino.concurrency._single_flight import SingleFlight, own_error
+from pyeino.concurrency._wakeups import Wakeups
 from pyeino.concurrency._worker_pool import WorkerPool
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "SingleFlight",
     "SystemClock",
     "Timer",
+    "Wakeups",
     "WorkerPool",
     "own_error",
+    "poll",
 ]

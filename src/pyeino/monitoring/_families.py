@@ -99,10 +99,13 @@ PROCESSING_LATENCY = _histogram(
 )
 CACHE_HITS = _counter("eino_cache_hits_total", "Total number of cache hits", "cache_type")
 CACHE_MISSES = _counter("eino_cache_misses_total", "Total number of cache misses", "cache_type")
+CACHE_ERRORS = _counter(
+    "eino_cache_errors_total", "Total number of cache errors", "cache_type", "operation"
+)
 
 FAMILIES = (
     *GUIDE_TWELVE,
     *(CHAT_REQUESTS, CHAT_ERRORS, CHAT_LATENCY),
     *(RETRIEVAL_LATENCY, RETRIEVAL_ERRORS, RETRIEVAL_DOCUMENTS),
-    *(PROCESSING_LATENCY, CACHE_HITS, CACHE_MISSES),
+    *(PROCESSING_LATENCY, CACHE_HITS, CACHE_MISSES, CACHE_ERRORS),
 )

@@ -76,6 +76,7 @@ class Metrics:
         self._processing_latency = by_name[families.PROCESSING_LATENCY.name]
         self._cache_hits = by_name[families.CACHE_HITS.name]
         self._cache_misses = by_name[families.CACHE_MISSES.name]
+        self._cache_errors = by_name[families.CACHE_ERRORS.name]
         self._samplers: list[tuple[Any, Sampler]] = []
         self._windows: dict[str, _HitWindow] = {}
 
@@ -155,6 +156,10 @@ class Metrics:
         """Count one lookup that found nothing."""
         self._cache_misses[(cache_type,)].inc()
         self._window(cache_type).add(hit=False)
+
+    def inc_cache_errors(self, cache_type: str, operation: str) -> None:
+        """Count one trouble of a cache; `operation` is get, set, delete, decode or encode."""
+        self._cache_errors[cache_type, operation].inc()
 
     def set_active_connections(self, count: float) -> None:
         """Set the number of open connections; a source given to `watch_connections` wins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasoning_content: str = ""
     response_meta: ResponseMeta | None = None
     extra: dict[str, Any] = {}
+
+    # Fields whose chunks are simply joined, so that a workflow can pass them on piece by piece.
+    __joined__: ClassVar[frozenset[str]] = frozenset({"content", "reasoning_content"})
 
     @classmethod
     def system(cls, content: str) -> Message:

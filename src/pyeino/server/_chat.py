@@ -68,7 +68,8 @@ class NativeFormat:
         if item.finish_reason is not None:
             self._cancelled = item.finish_reason == "cancelled"
             return encode_event(_encode(item), id=item.seq)
-        if item.token_usage is None and item.metadata is None and item.process_time is None:
+        bare = item.token_usage is None and item.metadata is None and item.process_time is None
+        if bare and not item.reasoning:
             return self._frames.delta(item.seq, item.delta)
         return encode_event(_encode(item), id=item.seq)
 

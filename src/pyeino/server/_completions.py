@@ -34,6 +34,7 @@ from pyeino.wire import (
     ModelCard,
     ModelFacts,
     ModelList,
+    annotations_of,
     calls_from,
     calls_to,
     encode_event,
@@ -213,6 +214,11 @@ def completion_from(response: ChatResponse, *, model: str, stored: bool = True) 
                 message=AnswerMessage(
                     content=response.content or None if calls else response.content,
                     tool_calls=calls or msgspec.UNSET,
+                    annotations=annotations_of(
+                        metadata.get("citations"), length=len(response.content)
+                    )
+                    or msgspec.UNSET,
+                    reasoning_content=response.reasoning or msgspec.UNSET,
                 ),
                 finish_reason=finish_reason_of(metadata.get("finish_reason")),
             ),
@@ -244,6 +250,7 @@ class CompletionFormat:
         self._model = model
         self._include_usage = include_usage
         self._frames: CompletionFrames | None = None
+        self._length = 0
 
     def item(self, item: ChatChunk) -> bytes:
         """The frames of one chunk of the service."""
@@ -252,10 +259,14 @@ class CompletionFormat:
         if frames is None:
             frames = self._frames = self._open(item)
             opening = frames.first()
-        body = opening + (frames.delta(item.delta) if item.delta else b"")
+        thought = frames.reasoning(item.reasoning) if item.reasoning else b""
+        body = opening + thought + (frames.delta(item.delta) if item.delta else b"")
+        self._length += len(item.delta)
         if item.finish_reason is None:
             return body
-        body += frames.tool_calls(item.tool_calls) + frames.finish(item.finish_reason)
+        cited = annotations_of((item.metadata or {}).get("citations"), length=self._length)
+        body += frames.tool_calls(item.tool_calls)
+        body += frames.finish(item.finish_reason, annotations=cited)
         usage = item.token_usage
         if usage is None:
             return body

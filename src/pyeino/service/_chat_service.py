@@ -14,7 +14,7 @@ from pyeino.errors import AppError
 from pyeino.monitoring import Logger, Metrics, MetricsHandler
 from pyeino.schema import Message
 from pyeino.service._embeddings import Embeddings
-from pyeino.service._execution import Execution, Parts
+from pyeino.service._execution import Execution, Parts, Piece
 from pyeino.service._graph import compile_selection_graph
 from pyeino.service._inputs import ChatInput, RAGInput, ToolInput
 from pyeino.service._limits import ServiceLimits
@@ -197,20 +197,23 @@ class ChatService:
             metadata=outcome.metadata,
             process_time=outcome.process_time,
             tool_calls=outcome.tool_calls,
+            reasoning=outcome.reasoning,
         )
 
     async def _chunks(
         self, request: AnyRequest, call: CallContext | None
     ) -> AsyncIterator[ChatChunk]:
-        ends: tuple[StreamWriter[str], Stream[str]] = pipe(_PIPE_CAPACITY)
+        ends: tuple[StreamWriter[Piece], Stream[Piece]] = pipe(_PIPE_CAPACITY)
         writer, reader = ends
         execution = Execution(self._parts, request, call or CallContext(), writer=writer)
         run = self._start(execution)
         seq = 0
         try:
             async with reader:
-                async for delta in reader:
-                    yield ChatChunk(message_id=execution.message_id, seq=seq, delta=delta)
+                async for delta, thought in reader:
+                    yield ChatChunk(
+                        message_id=execution.message_id, seq=seq, delta=delta, reasoning=thought
+                    )
                     seq += 1
             outcome = await run.wait()
         finally:

@@ -44,6 +44,9 @@ from pyeino.streams import StreamWriter
 
 _PROBE_SECONDS = 5.0
 
+Piece = tuple[str, str]
+"""A piece of a streamed answer: of its text, and of the model's reasoning; one may be empty."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
@@ -70,7 +73,7 @@ class _ReaderGone(Exception):
 class Execution:
     """One run of one request. `run` gives the outcome in every case and raises nothing.
 
-    With a `writer` the answer is streamed into it, text by text; it is closed at the end.
+    With a `writer` the answer is streamed into it, piece by piece; it is closed at the end.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Execution:
         request: AnyRequest,
         call: CallContext,
         *,
-        writer: StreamWriter[str] | None = None,
+        writer: StreamWriter[Piece] | None = None,
     ) -> None:
         self._parts = parts
         self._request = request
@@ -265,7 +268,8 @@ class Execution:
         async with graph.stream(turn, options=options) as chunks:
             async for chunk in chunks:
                 answer.add(chunk)
-                if chunk.content and await writer.send(chunk.content):
+                said = chunk.content or chunk.reasoning_content
+                if said and await writer.send((chunk.content, chunk.reasoning_content)):
                     raise _ReaderGone
 
     def _model_options(self) -> ModelOptions:
@@ -317,6 +321,7 @@ class Execution:
             metadata=metadata,
             process_time=process_time,
             tool_calls=answer.tool_calls if status is MessageStatus.COMPLETED else (),
+            reasoning=answer.reasoning,
             error=error,
         )
 

@@ -20,6 +20,7 @@ class Answer:
     """What the chain has said so far; it grows with the chunks of a stream."""
 
     parts: list[str] = field(default_factory=list[str])
+    thoughts: list[str] = field(default_factory=list[str])
     finish_reason: str = ""
     usage: ModelUsage | None = None
     model: str = ""
@@ -33,6 +34,8 @@ class Answer:
         """Take in a whole message or a chunk of one."""
         if message.content:
             self.parts.append(message.content)
+        if message.reasoning_content:
+            self.thoughts.append(message.reasoning_content)
         self.asked_calls.extend(message.tool_calls)
         meta = message.response_meta
         if meta is not None:
@@ -61,6 +64,11 @@ class Answer:
     def content(self) -> str:
         """The text so far."""
         return "".join(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model has said of its thinking so far."""
+        return "".join(self.thoughts)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -95,6 +103,7 @@ class Outcome:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     process_time: float = 0.0
     tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
     error: AppError | None = None
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from pyeino.components import ChatModel, Retriever, RetrieverOptions
-from pyeino.compose import Compiled, Graph
+from pyeino.compose import Compiled, Graph, Lambda
 from pyeino.retrieval import (
     PackedPassages,
     TokenCounter,
@@ -106,7 +106,11 @@ def default_rag_chain(
         )
 
     graph = Graph(RAGInput, Message)
-    lookup = graph.add("retrieve", retrieve)
+    # It takes a whole request, for its options, and is a retriever for those who watch.
+    looking: Lambda[RAGInput, _LookedUp] = Lambda(
+        invoke=retrieve, type_name=_type_name(retriever), component="Retriever"
+    )
+    lookup = graph.add("retrieve", looking)
     ask = graph.add("prompt", prompt)
     answer = graph.add("model", model, output_key="answer")
     cite = graph.add("citations", _cite, output_key="citations")
@@ -168,6 +172,12 @@ async def _join(parts: Stream[dict[str, Message]]) -> AsyncIterator[Message]:
     async for part in parts:
         for message in part.values():
             yield message
+
+
+def _type_name(retriever: Retriever) -> str:
+    """What the retriever calls itself."""
+    named = getattr(retriever, "get_type", None)
+    return str(named()) if callable(named) else type(retriever).__name__
 
 
 def _degraded(documents: Sequence[Document]) -> tuple[str, ...]:

@@ -99,7 +99,8 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     limit cut something, `degraded` when a part did not work, `citations` when documents were
     looked up ({id, source, title, score, text} for each passage that the model was shown),
     `tool_calls` the calls that the tools chain has made. `tool_calls` beside it are those that
-    the model asks its caller to make.
+    the model asks its caller to make. `reasoning` is what the model says of its thinking, if
+    anything; it is not stored.
     """
 
     message_id: str
@@ -108,13 +109,15 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     token_usage: TokenUsage | None = None
     metadata: dict[str, Any] | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of an answer. `seq` counts from 0 without a gap.
 
     Only the last chunk has `finish_reason`, `token_usage`, `metadata`, `process_time` (seconds)
-    and `tool_calls`, if there are any; its `delta` may be empty.
+    and `tool_calls`, if there are any; its `delta` may be empty. So may that of a chunk with a
+    piece of the model's `reasoning`.
     """
 
     message_id: str
@@ -125,6 +128,7 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] | None = None
     process_time: float | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

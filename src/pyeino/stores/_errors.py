@@ -69,3 +69,30 @@ def invalid_argument(field: str, *, expected: str, found: str) -> ValidationErro
 def store_closed(name: str) -> InternalError:
     """The store `name` was used after its close."""
     return InternalError("STORE_CLOSED", f"The {name} is closed", http_status=503)
+
+
+def queue_full(name: str, most: int) -> InternalError:
+    """The queue holds as many messages as it may."""
+    return InternalError(
+        "QUEUE_FULL",
+        f"The queue {name!r} holds as many messages as it may ({most})",
+        details="Start more workers (`pyeino worker`), or wait until they have caught up.",
+        metadata={"max_length": most},
+        http_status=507,
+    )
+
+
+def blob_not_found() -> NotFoundError:
+    """There is no file under this key."""
+    return NotFoundError("BLOB_NOT_FOUND", "There is no such file in the storage")
+
+
+def blob_too_large(size: int, most: int) -> ValidationError:
+    """More bytes than one file of the storage may have."""
+    return ValidationError(
+        "BLOB_TOO_LARGE",
+        f"A file may have {most} bytes at most, this one has {size}",
+        details="Split it into smaller files.",
+        metadata={"max_bytes": most},
+        http_status=413,
+    )

@@ -2,6 +2,7 @@
 
 from pyeino.wire._decode import MAX_JSON_DEPTH, decode_json, field_error, pointer_of
 from pyeino.wire._frames import DONE_FRAME, ChunkFrames, CompletionFrames
+from pyeino.wire._openai_annotations import Annotation, UrlCitation, annotations_of
 from pyeino.wire._openai_embeddings import (
     Embedding,
     EmbeddingList,
@@ -82,6 +83,7 @@ __all__ = [
     "PROBLEM_JSON",
     "REFUSED_FIELDS",
     "AllowedTools",
+    "Annotation",
     "AnswerMessage",
     "CachedTokens",
     "ChatCompletion",
@@ -122,6 +124,8 @@ __all__ = [
     "StreamOptions",
     "ToolChoiceSpec",
     "ToolSpec",
+    "UrlCitation",
+    "annotations_of",
     "calls_from",
     "calls_to",
     "decode_json",

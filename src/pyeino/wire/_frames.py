@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pyeino.schema import ToolCall
+from pyeino.wire._openai_annotations import Annotation
 from pyeino.wire._openai_response import (
     ChatCompletionChunk,
     ChunkChoice,
@@ -69,15 +70,20 @@ class CompletionFrames:
         """A chunk of text."""
         return b"".join((self._prefix, _encode(text), self._suffix))
 
+    def reasoning(self, text: str) -> bytes:
+        """A chunk of what the model says of its thinking."""
+        return self._frame(ChunkChoice(delta=Delta(reasoning_content=text)))
+
     def tool_calls(self, calls: Sequence[ToolCall]) -> bytes:
         """A chunk with the calls that the caller is asked to make; b"" when there are none."""
         if not calls:
             return b""
         return self._frame(ChunkChoice(delta=Delta(tool_calls=call_chunks(calls))))
 
-    def finish(self, reason: str | None) -> bytes:
-        """The chunk that says why the answer ended."""
-        return self._frame(ChunkChoice(delta=Delta(), finish_reason=finish_reason_of(reason)))
+    def finish(self, reason: str | None, *, annotations: Sequence[Annotation] = ()) -> bytes:
+        """The chunk that says why the answer ended, and what it rests on."""
+        delta = Delta(annotations=tuple(annotations))
+        return self._frame(ChunkChoice(delta=delta, finish_reason=finish_reason_of(reason)))
 
     def usage(self, usage: CompletionUsage) -> bytes:
         """The last chunk: the totals, and no choice; b"" when nobody asked for it."""

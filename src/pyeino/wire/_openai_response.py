@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pyeino.wire._openai_annotations import Annotation
 from pyeino.wire._openai_tools import ChunkCall, RequestedCall
 
 
@@ -36,6 +37,8 @@ class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "assistant"
     refusal: str | None = None
     tool_calls: tuple[RequestedCall, ...] | msgspec.UnsetType = msgspec.UNSET
+    annotations: tuple[Annotation, ...] | msgspec.UnsetType = msgspec.UNSET
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str | None = None
     content: str | None = None
     tool_calls: tuple[ChunkCall, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    reasoning_content: str = ""
 
 
 class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):

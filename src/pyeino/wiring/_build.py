@@ -7,18 +7,25 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from pyeino.compose import Runnable
 from pyeino.monitoring import LogFormat, Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import Authenticator, ChatInput, ChatService, ServiceLimits
-from pyeino.stores import Cache, RateLimitStore
+from pyeino.stores import (
+    BlobStore,
+    Cache,
+    MessageRepository,
+    Queue,
+    RateLimitStore,
+    SessionRepository,
+)
 from pyeino.wiring._auth import open_authenticator
-from pyeino.wiring._chains import default_chains, own_chain
+from pyeino.wiring._chains import Chains, default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._encryption import conversations_of
-from pyeino.wiring._retrieval import Retrieval, passages_of
+from pyeino.wiring._jobs import counted_queue, open_jobs
+from pyeino.wiring._retrieval import Retrieval
 from pyeino.wiring._shared import open_shared
 from pyeino.wiring._tree import Settings
 
@@ -31,6 +38,8 @@ class Application:
 
     `probes` are what readiness depends on, each raising when it is not ready. `cache` (None when
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
+    `queue` holds ingestion jobs, `blobs` the files they speak of: embedded, or on the servers of
+    `queue.url` and `storage.url`.
     `retrieval` is None where it is turned off, or its extra is not installed, `authenticator`
     where nobody is asked who they are.
     """
@@ -42,6 +51,8 @@ class Application:
     settings: Settings
     cache: Cache | None
     rate_limits: RateLimitStore
+    queue: Queue
+    blobs: BlobStore
     retrieval: Retrieval | None = None
     authenticator: Authenticator | None = None
 
@@ -71,27 +82,18 @@ async def build(
         database = await open_database(settings, logger=log)
         stack.push_async_callback(database.aclose)
         shared = await open_shared(settings, stack, log=log, metrics=metrics)
-        probes: dict[str, Probe] = {"database": database.check, **shared.probes}
         scope = database.scope()
-        store, cache = passages_of(scope), shared.cache
+        jobs = await open_jobs(settings, stack, scope=scope)
+        await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
+        probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
         sessions, messages = conversations_of(scope, settings)
         chains = own_chain(chat_chain) or await default_chains(
-            settings, stack, store=store, cache=cache, log=log, metrics=metrics
+            settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
         )
         authenticator = await open_authenticator(settings, stack, scope, log=log)
         service = await stack.enter_async_context(
-            ChatService(
-                chains.chat,
-                chains.rag,
-                chains.tools,
-                sessions,
-                messages,
-                log,
-                metrics,
-                limits=service_limits(settings),
-                chains=further,
-                models=(chains.model,),
-                **_embedding_of(chains.retrieval),
+            _make_service(
+                settings, (sessions, messages), chains, further=further, log=log, metrics=metrics
             )
         )
         _watch(metrics, service=service, database=database, log=log)
@@ -103,20 +105,37 @@ async def build(
             settings=settings,
             cache=shared.cache,
             rate_limits=shared.rate_limits,
+            queue=jobs.queue,
+            blobs=jobs.blobs,
             retrieval=chains.retrieval,
             authenticator=authenticator,
         )
 
 
-def _embedding_of(found: Retrieval | None) -> dict[str, Any]:
-    """What the service is told of retrieval, where there is any."""
-    if found is None:
-        return {}
-    return {
-        "index_probe": found.probe,
-        "embedder": found.embedder,
-        "embedding_model": found.embedding_model,
-    }
+def _make_service(
+    settings: Settings,
+    conversations: tuple[SessionRepository, MessageRepository],
+    chains: Chains,
+    *,
+    further: Mapping[str, Runnable[ChatInput, Message]] | None,
+    log: StructuredLogger,
+    metrics: Metrics,
+) -> ChatService:
+    found = chains.retrieval
+    return ChatService(
+        chains.chat,
+        chains.rag,
+        chains.tools,
+        *conversations,
+        log,
+        metrics,
+        limits=service_limits(settings),
+        chains=further,
+        models=(chains.model,),
+        index_probe=found.probe if found else None,
+        embedder=found.embedder if found else None,
+        embedding_model=found.embedding_model if found else "embedding",
+    )
 
 
 def _watch(

@@ -12,7 +12,7 @@ from pyeino.service import ChatInput
 from pyeino.streams import Stream
 
 _REMEDY = (
-    "serve a compiled chain or graph that takes ChatInput, list[Message] or str "
+    "serve a compiled chain, graph or workflow that takes ChatInput, list[Message] or str "
     "and gives Message or str"
 )
 

@@ -34,7 +34,7 @@ async def default_chains(
     settings: Settings,
     stack: AsyncExitStack,
     *,
-    store: PassageStore | None,
+    store: PassageStore,
     cache: Cache | None,
     log: StructuredLogger,
     metrics: Metrics,

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pyeino.wiring._located import problem_at, value_at
+from pyeino.wiring._placeholders import PLACEHOLDER
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import Settings
 
@@ -110,8 +111,8 @@ def _check_secret(settings: Settings, path: str, *, least: int) -> Iterator[Sett
     value: Any = value_at(settings, path)
     variable = f"PYEINO_{path.upper().replace('.', '__')}"
     for secret in (value,) if isinstance(value, str) else value:
-        if not secret:
-            continue
+        if not secret or PLACEHOLDER in secret:
+            continue  # the placeholder of our own files is told elsewhere
         found = ""
         if len(secret.encode()) < least:
             found = f"at least {least} bytes are needed, found {len(secret.encode())}"

@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pyeino.errors import ValidationError
+from pyeino.errors import MissingDependencyError, ValidationError
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.security import decode_key
 from pyeino.wiring._check_access import check_access
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._located import problem_at, value_at
+from pyeino.wiring._placeholders import check_placeholders
 from pyeino.wiring._problem import SettingProblem
-from pyeino.wiring._tree import LOCAL_DIMENSION, LOCAL_MODEL, OPENAI_URL, SQLITE_PREFIX, Settings
+from pyeino.wiring._tree import (
+    FILE_PREFIX,
+    LOCAL_DIMENSION,
+    LOCAL_MODEL,
+    OPENAI_URL,
+    S3_PREFIX,
+    SQLITE_PREFIX,
+    Settings,
+)
 
 # Key or section → what to do instead. A value other than the default is refused, because to
 # take it and do nothing would be a lie.
 NOT_IN_THIS_VERSION = {
     "rag.vector_store.url": "Remove it: passages are kept in the database of the sessions",
     "tracing.": "Remove it: request and trace ids stand in the logs",
-    "queue.": "Remove it: work runs in the process that serves",
-    "storage.": "Remove it: files are not stored",
 }
 _ONLY_POSTGRES = tuple(
     f"database.{name}"
     for name in ("pool_size", "pool_timeout", "start_timeout", "statement_timeout")
 )
+_REDIS_PREFIXES = ("redis://", "rediss://", "unix://")
 # Tokens of one slot; the engine gives them in such steps.
 _LEAST_CONTEXT = 256
 # The guide's own words for its checks.
@@ -38,10 +46,12 @@ GUIDE_WORDS = {
 def check(settings: Settings) -> list[SettingProblem]:
     """All that is wrong with settings whose keys are each right by themselves."""
     return [
+        *check_placeholders(settings),
         *_check_not_in_this_version(settings),
         *_check_database(settings),
         *_check_encryption(settings),
         *_check_redis(settings),
+        *_check_jobs(settings),
         *_check_model(settings),
         *_check_retrieval(settings),
         *check_access(settings),
@@ -107,12 +117,44 @@ def _sentence(error: ValueError) -> str:
 
 def _check_redis(settings: Settings) -> Iterator[SettingProblem]:
     url = settings.redis.url
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+    if url and not url.startswith(_REDIS_PREFIXES):
         yield problem_at(
             settings,
             "redis.url",
             "expected a URL that begins with redis://, rediss:// or unix://",
             remedy="For example redis://127.0.0.1:6379/0, or remove it to keep things in process",
+        )
+
+
+def _check_jobs(settings: Settings) -> Iterator[SettingProblem]:
+    url = settings.queue.url
+    if url and not url.startswith(_REDIS_PREFIXES):
+        yield problem_at(
+            settings,
+            "queue.url",
+            "expected a URL that begins with redis://, rediss:// or unix://",
+            remedy="For example redis://127.0.0.1:6379/1, or remove it to keep jobs in the "
+            "database",
+        )
+    url = settings.storage.url
+    if url.startswith(S3_PREFIX):
+        try:
+            from pyeino.integrations.s3 import S3Address
+
+            S3Address.parse(url)
+        except MissingDependencyError as error:
+            yield problem_at(
+                settings, "storage.url", "the extra s3 is not installed", remedy=error.remedy or ""
+            )
+        except ValueError as error:
+            yield problem_at(settings, "storage.url", "not a bucket", remedy=_sentence(error))
+    elif url and not (url.startswith(f"{FILE_PREFIX}/") and url != f"{FILE_PREFIX}/"):
+        yield problem_at(
+            settings,
+            "storage.url",
+            "expected a folder or a bucket",
+            remedy="Give file:///folder or s3://bucket/prefix?endpoint=…, or remove it for a "
+            "folder beside the database",
         )
 
 
@@ -193,6 +235,13 @@ def _is_http_url(text: str) -> bool:
 
 def _check_retrieval(settings: Settings) -> Iterator[SettingProblem]:
     rag, path = settings.rag, "rag.embedding"
+    if rag.vector_store.provider == "sqlite" and settings.uses_postgres:
+        yield problem_at(
+            settings,
+            "rag.vector_store.provider",
+            "passages are kept in the database of the sessions, which is PostgreSQL",
+            remedy="Set rag.vector_store.provider: database, or remove it",
+        )
     if rag.retrieval.vector_weight == 0 == rag.retrieval.keyword_weight:
         yield problem_at(
             settings,

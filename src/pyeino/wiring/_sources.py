@@ -18,10 +18,20 @@ OWN_NAMES = {
     "REDIS_URL": "redis.url",
     "PORT": "server.port",
 }
-# Variables with our prefix that are no settings: where things lie, and how the tests run.
+# Variables with our prefix that are no settings: where things lie or come from, and how the
+# tests run.
 _OTHER_VARIABLES = frozenset(
-    {CONFIG_VARIABLE, "PYEINO_API_KEY", "PYEINO_MODELS_DIR"}
-    | {"PYEINO_TIER", "PYEINO_SEED", "PYEINO_REQUIRE"}
+    {
+        CONFIG_VARIABLE,
+        "PYEINO_API_KEY",
+        "PYEINO_COMPOSE_DIR",
+        "PYEINO_MODELS_DIR",
+        "PYEINO_REQUIRE",
+        "PYEINO_SEED",
+        "PYEINO_TARGET",
+        "PYEINO_TIER",
+        "PYEINO_WHEEL",
+    }
 )
 _MAX_SECRET = 65_536
 

@@ -20,6 +20,8 @@ from pyeino.monitoring import mask_fields
 LOCAL_MODEL = "smollm2-135m-instruct"
 OPENAI_URL = "https://api.openai.com/v1"
 SQLITE_PREFIX = "sqlite:///"
+FILE_PREFIX = "file://"
+S3_PREFIX = "s3://"
 LOCAL_DIMENSION = 384
 ANY_HOST = "0.0.0.0"  # noqa: S104 (only with auth, or where somebody has asked for it)
 
@@ -115,9 +117,12 @@ class LLMSettings(_Section, frozen=True, kw_only=True):
 
 
 class VectorStoreSettings(_Section, frozen=True, kw_only=True):
-    """Where passages and their vectors are kept; `sqlite` is the database of the sessions."""
+    """Where passages and their vectors are kept: in the `database` of the sessions, or nowhere.
 
-    provider: Literal["sqlite", "none"] = "sqlite"
+    `sqlite` is the same as `database` where that is SQLite.
+    """
+
+    provider: Literal["database", "sqlite", "none"] = "database"
     url: Secret = ""
     collection: Annotated[str, Meta(min_length=1, max_length=200)] = "default"
     dimension: Positive | None = None
@@ -248,6 +253,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def uses_postgres(self) -> bool:
         """Whether `database.url` names a PostgreSQL server; else it is an SQLite file."""
         return self.database.url.partition("://")[0] in POSTGRES_SCHEMES
+
+    @property
+    def uses_s3(self) -> bool:
+        """Whether `storage.url` names a bucket; else it is a folder."""
+        return self.storage.url.startswith(S3_PREFIX)
+
+    @property
+    def storage_folder(self) -> Path:
+        """The folder of `storage.url`; else one beside the SQLite file, named after it.
+
+        Without such a file it is `pyeino-files` in the user's data folder.
+        """
+        if self.storage.url:
+            return Path(self.storage.url.removeprefix(FILE_PREFIX)).expanduser()
+        database = self.database_path
+        if self.uses_postgres or database == Path(":memory:"):
+            return Path(platformdirs.user_data_dir("pyeino")) / "pyeino-files"
+        return database.with_name(f"{database.stem}-files")
 
     @property
     def database_path(self) -> Path:

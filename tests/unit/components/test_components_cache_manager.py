@@ -404,3 +404,24 @@ async def test_g70_cancelled_at_any_await_nothing_is_left_and_others_are_served(
         assert await follower in ("v", "other")
         assert await manager.get_or_set("alone", 60, _Counted("v")) == "v"
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_troubles_are_counted_in_metrics_by_what_was_being_done() -> None:
+    metrics, told = Metrics(), list[Exception]()
+    manager = CacheManager(_Down(), "down", metrics=metrics)
+    await manager.get_or_set("k", 5, _Counted("v"))
+    model = with_cache(ScriptedChatModel("one"), manager.counted, name="m", on_error=told.append)
+    await model.generate(ASK)
+    assert told == [BROKEN, BROKEN]
+    cache = MemoryCache()
+    await cache.set("bad:k", b"\xc1garbage")
+    await CacheManager(cache, "bad", value_type=str, metrics=metrics).get_or_set(
+        "k", None, _Counted("v")
+    )
+    counted = {
+        (kind, operation): metrics.registry.get_sample_value(
+            "eino_cache_errors_total", {"cache_type": kind, "operation": operation}
+        )
+        for kind, operation in (("down", "get"), ("down", "set"), ("bad", "decode"))
+    }
+    assert counted == {("down", "get"): 2, ("down", "set"): 2, ("bad", "decode"): 1}

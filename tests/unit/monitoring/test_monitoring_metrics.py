@@ -31,6 +31,7 @@ _EXPECTED = {
     "eino_retrieval_errors_total": ("retriever",),
     "eino_retrieval_documents": (),
     "eino_processing_latency_seconds": ("processor",),
+    "eino_cache_errors_total": ("cache_type", "operation"),
 }
 _HELP = {
     "eino_requests_total": "Total number of requests",
@@ -59,6 +60,7 @@ def _record_everything(metrics: Metrics) -> None:
     metrics.inc_token_usage("m", "prompt", 12)
     metrics.inc_cache_hits("completion")
     metrics.inc_cache_misses("completion")
+    metrics.inc_cache_errors("completion", "get")
     metrics.set_queue_length("jobs", 4)
     metrics.inc_chat_requests("plain")
     metrics.inc_chat_errors("chain_execution_error")

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from pyeino.components import RetrieverOptions
+from pyeino.compose import RunOptions
 from pyeino.errors import ExternalError
+from pyeino.monitoring import Metrics, MetricsHandler
 from pyeino.schema import Document, Message, Role
 from pyeino.service import (
     UNKNOWN_ANSWER,
@@ -213,3 +215,15 @@ async def test_a_leg_that_failed_is_in_the_metadata(bench: OpenBench) -> None:
     async with bench("x", **_wired(ScriptedChatModel("x"), _Degraded())) as b:
         found = await b.service.chat(ChatRequest(user_id="ann", message="which ports?"))
     assert found.metadata["degraded"] == ["keyword retrieval"]
+
+
+async def test_looking_up_is_a_retriever_for_those_who_watch() -> None:
+    metrics, retriever = Metrics(), _Retriever()
+    chain = default_rag_chain(ScriptedChatModel("x"), retriever)
+    watching = RunOptions(callbacks=(MetricsHandler(metrics),))
+    await chain.invoke(_given("which ports?"), options=watching)
+    async with chain.stream(_given("which ports?"), options=watching) as chunks:
+        await chunks.concat()
+    labels = {"component_type": "Retriever", "component_name": "retrieve"}
+    for sample in ("eino_component_calls_total", "eino_component_latency_seconds_count"):
+        assert metrics.registry.get_sample_value(sample, labels) == 2

@@ -115,6 +115,8 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "rag.retrieval.vector_weight": ("0.5", 0.5),
     "rag.retrieval.keyword_weight": ("0.5", 0.5),
     "rag.retrieval.fusion": ("rrf", "rrf"),
+    "queue.url": ("redis://:pw@127.0.0.1/1", "redis://:pw@127.0.0.1/1"),
+    "storage.url": ("s3://key:pw@bucket/here", "s3://key:pw@bucket/here"),
 }
 _ON_POSTGRES = {"database.url": "postgresql://db/x"}
 _COMPANIONS: dict[str, dict[str, str]] = {
@@ -541,3 +543,11 @@ def test_the_dimension_of_the_local_embedder_is_the_one_that_settings_know() -> 
     from pyeino.wiring._tree import LOCAL_DIMENSION
 
     assert MiniLMEmbedder.dimension == LOCAL_DIMENSION
+
+
+def test_passages_are_where_the_sessions_are() -> None:
+    postgres = {"database.url": "postgres://u:p@h/d"}
+    assert load_settings(env={}, overrides=postgres).rag.vector_store.provider == "database"
+    load_settings(env={}, overrides={"rag.vector_store.provider": "sqlite"})
+    with pytest.raises(SettingsError, match="passages are kept in the database of the sessions"):
+        load_settings(env={}, overrides={**postgres, "rag.vector_store.provider": "sqlite"})

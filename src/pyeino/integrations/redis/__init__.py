@@ -2,6 +2,7 @@
 
 from pyeino.integrations.redis._cache import RedisCache
 from pyeino.integrations.redis._database import RedisDatabase
+from pyeino.integrations.redis._queue import RedisQueue
 from pyeino.integrations.redis._rate_limit import RedisRateLimit
 
-__all__ = ["RedisCache", "RedisDatabase", "RedisRateLimit"]
+__all__ = ["RedisCache", "RedisDatabase", "RedisQueue", "RedisRateLimit"]

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from pyeino.errors import DeclarationError, MissingDependencyError
 from pyeino.integrations.redis._cache import RedisCache
 from pyeino.integrations.redis._errors import as_redis_error
+from pyeino.integrations.redis._queue import RedisQueue
 from pyeino.integrations.redis._rate_limit import RedisRateLimit
-from pyeino.stores import store_closed
+from pyeino.stores import QueueOptions, store_closed
 
 try:
     from redis.asyncio import BlockingConnectionPool, Redis
@@ -22,6 +23,8 @@ except ImportError as error:
 
 SCHEMES = ("redis", "rediss", "unix")
 T = TypeVar("T")
+# How long a call may wait at the server for news; well below the time for one reply.
+_LONGEST_BLOCK = 0.5
 
 
 class RedisDatabase:
@@ -31,9 +34,10 @@ class RedisDatabase:
     connection that the server has dropped is made anew once; then the call fails.
     """
 
-    def __init__(self, client: Redis, *, where: str) -> None:
+    def __init__(self, client: Redis, *, where: str, wait_seconds: float) -> None:
         """Internal; use `await RedisDatabase.open(url)`."""
         self._client = client
+        self._block_seconds = min(_LONGEST_BLOCK, wait_seconds / 2)
         self._where = where
         self._closed = False
 
@@ -75,7 +79,7 @@ class RedisDatabase:
                 found=where,
                 remedy=str(error),
             ) from error
-        return cls(Redis.from_pool(pool), where=where)
+        return cls(Redis.from_pool(pool), where=where, wait_seconds=wait_seconds)
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,6 +99,24 @@ class RedisDatabase:
     def rate_limit(self, *, prefix: str = "pyeino:limit:") -> RedisRateLimit:
         """A RateLimitStore whose keys all begin with `prefix`."""
         return RedisRateLimit(self, prefix=prefix)
+
+    def queue(
+        self,
+        name: str,
+        *,
+        tenant: str = "local",
+        options: QueueOptions | None = None,
+        prefix: str = "pyeino:queue:",
+    ) -> RedisQueue:
+        """The queue of a tenant under this name; who waits in it holds a connection each."""
+        return RedisQueue(
+            self,
+            prefix=prefix,
+            tenant=tenant,
+            name=name,
+            options=options or QueueOptions(),
+            block_seconds=self._block_seconds,
+        )
 
     async def check(self) -> None:
         """Return when the server answers; ExternalError REDIS_UNREACHABLE or REDIS_REFUSED."""

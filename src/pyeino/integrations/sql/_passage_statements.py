@@ -5,21 +5,9 @@ Written out: full-text search has no words in SQLAlchemy's language. Values are 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-MAX_TERMS: Final = 48
-_STOP_WORDS: Final = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        a about an and any are as at be by can could do does did for from has have how i if in into
-        is it its many me much my of on or our should than that the their them there these they
-        this to was we were what when where which who whom whose why will with would you your
-        """,
-    )
-)
-_WORD = re.compile(r"\w+")
+from pyeino.integrations.sql._words import telling_words
 
 _FIELDS = "p.id, p.document_id, d.source, p.title, p.content, p.position, p.metadata, "  # 0–6
 _JOINED = (
@@ -96,6 +84,4 @@ def keyword_query(text: str) -> str:
     Each word stands in quotes, so that no operator, column or prefix of the query language can
     come from the text. Words that every sentence has are left out when others are there.
     """
-    words = list(dict.fromkeys(_WORD.findall(text.lower())))
-    telling = [word for word in words if word not in _STOP_WORDS] or words
-    return " OR ".join(f'"{word}"' for word in telling[:MAX_TERMS])
+    return " OR ".join(f'"{word}"' for word in telling_words(text))

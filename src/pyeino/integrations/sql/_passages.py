@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from pyeino.errors import InternalError
 from pyeino.integrations.sql import _passage_statements as sql
 from pyeino.integrations.sql._jobs import JobQueue
+from pyeino.integrations.sql._passage_rows import (
+    MAX_PASSAGES,
+    index_full,
+    to_document,
+    to_passage,
+)
 from pyeino.integrations.sql._rows import encode_metadata, now
 from pyeino.integrations.sql._vectors import VectorCache, VectorTable, pack, unit, unpack
 from pyeino.stores import MAX_PAGE, FoundPassage, IndexedDocument, NewPassage, check_limit
-
-MAX_PASSAGES: Final = 200_000
-
-_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SqlPassageStore:
@@ -52,7 +53,7 @@ class SqlPassageStore:
             _delete(db, key, [document.id])
             (count,) = db.execute(sql.COUNT_ALL, key).fetchone()
             if count + len(rows) > self._max_passages:
-                raise _full(self._max_passages)
+                raise index_full(self._max_passages)
             (last,) = db.execute(sql.LAST_NUMBER).fetchone()
             db.execute(sql.INSERT_DOCUMENT, row)
             for number, one in enumerate(rows, last + 1):
@@ -79,17 +80,7 @@ class SqlPassageStore:
         """The documents whose location begins with `under`, by location."""
         values = {**self._key(index), "under": under}
         rows = await self._reads.run(lambda db: db.execute(sql.DOCUMENTS, values).fetchall())
-        return tuple(
-            IndexedDocument(
-                id=row[0],
-                location=row[1],
-                source=row[2],
-                digest=row[3],
-                model=row[4],
-                passages=row[5],
-            )
-            for row in rows
-        )
+        return tuple(map(to_document, rows))
 
     async def vectors(
         self, passage_ids: Sequence[str], *, index: str, model: str
@@ -113,7 +104,7 @@ class SqlPassageStore:
             "limit": check_limit(min(limit, MAX_PAGE)),
         }
         rows = await self._reads.run(lambda db: db.execute(sql.SEARCH_KEYWORDS, values).fetchall())
-        return [_found(row, row[7]) for row in rows]
+        return [to_passage(row, row[7]) for row in rows]
 
     async def search_vectors(
         self,
@@ -137,7 +128,7 @@ class SqlPassageStore:
             scores = dict(table.nearest(vector, limit=limit, among=among))
             rows = db.execute(sql.NUMBERED, {**key, "numbers": _json(list(scores))}).fetchall()
             by_number = {row[7]: row for row in rows}
-            return [_found(by_number[number], score) for number, score in scores.items()]
+            return [to_passage(by_number[number], score) for number, score in scores.items()]
 
         return await self._reads.run(work)
 
@@ -196,28 +187,5 @@ def _row(
     }
 
 
-def _found(row: tuple[Any, ...], score: float) -> FoundPassage:
-    return FoundPassage(
-        id=row[0],
-        document_id=row[1],
-        source=row[2],
-        title=row[3],
-        content=row[4],
-        position=row[5],
-        metadata=_decode_metadata(row[6]),
-        score=score,
-    )
-
-
 def _json(values: Sequence[Any]) -> str:
     return msgspec.json.encode(list(values)).decode()
-
-
-def _full(most: int) -> InternalError:
-    return InternalError(
-        "INDEX_FULL",
-        f"The index holds as many passages as it may ({most})",
-        details="Remove documents, or keep vectors on a server that is made for more.",
-        metadata={"max_passages": most},
-        http_status=507,
-    )

@@ -21,6 +21,7 @@ from pyeino.integrations.sql._postgres_driver import (
 )
 from pyeino.integrations.sql._postgres_errors import REFUSALS, as_postgres_error
 from pyeino.integrations.sql._postgres_migrate import migrate, schema_of
+from pyeino.integrations.sql._postgres_passages import VectorSchema
 from pyeino.integrations.sql._postgres_pool import CallPool
 from pyeino.integrations.sql._postgres_sessions import PostgresScope
 from pyeino.integrations.sql._schema_state import SchemaState
@@ -77,6 +78,7 @@ class PostgresDatabase:
         self._address = address
         self._calls = calls
         self._options = options
+        self._vectors = VectorSchema()
 
     @classmethod
     async def open(
@@ -140,7 +142,7 @@ class PostgresDatabase:
 
     def scope(self, *, tenant: str = "local") -> PostgresScope:
         """The repositories of one tenant; they see and write that tenant's rows only."""
-        return PostgresScope(self._calls, tenant=tenant)
+        return PostgresScope(self._calls, tenant=tenant, vectors=self._vectors)
 
     @property
     def waiting(self) -> int:

@@ -19,7 +19,7 @@ from pyeino.integrations.sql._postgres_errors import (
     migration_under_way,
     tables_in_the_way,
 )
-from pyeino.integrations.sql._tables import APPLICATION_ID, REVISIONS, metadata
+from pyeino.integrations.sql._tables import APPLICATION_ID, POSTGRES_TABLES, REVISIONS, metadata
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -37,7 +37,7 @@ _VERSION_TABLE: Final = (
 )
 _VERSION: Final = "SELECT version_num FROM alembic_version"
 _OUR_NAMES: Final = " OR ".join(
-    f"to_regclass('{table.name}') IS NOT NULL" for table in metadata.sorted_tables
+    f"to_regclass('{name}') IS NOT NULL" for name in (*metadata.tables, *POSTGRES_TABLES)
 )
 
 

@@ -19,12 +19,15 @@ from pyeino.integrations.sql._postgres_driver import (
     is_taken,
 )
 from pyeino.integrations.sql._postgres_messages import PostgresMessageRepository
+from pyeino.integrations.sql._postgres_passages import PostgresPassageStore, VectorSchema
 from pyeino.integrations.sql._postgres_pool import CallPool
+from pyeino.integrations.sql._postgres_queue import PostgresQueue
 from pyeino.integrations.sql._postgres_text import from_text, to_text
 from pyeino.integrations.sql._rows import Row, encode_metadata, now, to_micros, to_session
 from pyeino.stores import (
     MAX_INTEGER,
     Page,
+    QueueOptions,
     Session,
     check_limit,
     decode_session_cursor,
@@ -37,16 +40,26 @@ _FIELDS = ("id", "user_id", "title", "metadata", "created_at", "updated_at")
 
 
 class PostgresScope:
-    """What one tenant may see: `sessions`, `messages`, `api_keys` and `tokens`."""
+    """What one tenant may see: sessions, messages, passages, API keys, tokens, and queues."""
 
-    def __init__(self, pool: CallPool, *, tenant: str) -> None:
+    def __init__(self, pool: CallPool, *, tenant: str, vectors: VectorSchema) -> None:
         if not tenant:
             raise ValueError("a tenant needs a name")
         self.tenant = tenant
         self.sessions = PostgresSessionRepository(pool, tenant=tenant)
         self.messages = PostgresMessageRepository(pool, tenant=tenant)
+        self.passages = PostgresPassageStore(pool, tenant=tenant, vectors=vectors)
         self.api_keys = PostgresApiKeyRepository(pool, tenant=tenant)
         self.tokens = PostgresTokenRepository(pool, tenant=tenant)
+        self._pool = pool
+
+    def queue(self, name: str, *, options: QueueOptions | None = None) -> PostgresQueue:
+        """The queue of this name, there from its first message on; ValueError without a name."""
+        if not name:
+            raise ValueError("a queue needs a name")
+        return PostgresQueue(
+            self._pool, tenant=self.tenant, name=name, options=options or QueueOptions()
+        )
 
 
 class PostgresSessionRepository:

@@ -11,10 +11,12 @@ from pyeino.integrations.sql._credentials import SqlApiKeyRepository, SqlTokenRe
 from pyeino.integrations.sql._jobs import JobQueue
 from pyeino.integrations.sql._messages import SqlMessageRepository
 from pyeino.integrations.sql._passages import SqlPassageStore
+from pyeino.integrations.sql._queue import SqlQueue
 from pyeino.integrations.sql._rows import encode_metadata, now, to_micros, to_session
 from pyeino.stores import (
     MAX_INTEGER,
     Page,
+    QueueOptions,
     Session,
     check_limit,
     decode_session_cursor,
@@ -25,7 +27,7 @@ from pyeino.stores import (
 
 
 class SqlScope:
-    """What one tenant may see: sessions, messages, passages, API keys and tokens."""
+    """What one tenant may see: sessions, messages, passages, API keys, tokens, queues by name."""
 
     def __init__(self, reads: JobQueue, writes: JobQueue, *, tenant: str) -> None:
         if not tenant:
@@ -36,6 +38,20 @@ class SqlScope:
         self.passages = SqlPassageStore(reads, writes, tenant=tenant)
         self.api_keys = SqlApiKeyRepository(reads, writes, tenant=tenant)
         self.tokens = SqlTokenRepository(reads, writes, tenant=tenant)
+        self._reads = reads
+        self._writes = writes
+
+    def queue(self, name: str, *, options: QueueOptions | None = None) -> SqlQueue:
+        """The queue of this name, there from its first message on; ValueError without a name."""
+        if not name:
+            raise ValueError("a queue needs a name")
+        return SqlQueue(
+            self._reads,
+            self._writes,
+            tenant=self.tenant,
+            name=name,
+            options=options or QueueOptions(),
+        )
 
 
 class SqlSessionRepository:

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError("SQLAlchemy", extra="sql") from error
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """Every schema that ever was, oldest first; the last one is what `metadata` describes."""
 
 APPLICATION_ID: Final = 0x65696E6F
@@ -140,7 +140,11 @@ passages = Table(
     Index(None, "tenant", "index_name", "document_id", "position", unique=True),
     Index(None, "number", unique=True),
 )
-"""`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by."""
+"""`number` is what the keyword index of SQLite (`passages_fts`) knows a passage by.
+
+On PostgreSQL `passage_search` holds the vector, and `vector` here stays empty.
+"""
+
 
 api_keys = Table(
     "api_keys",
@@ -173,3 +177,24 @@ token_families = Table(
     Index(None, "tenant", "expires_at"),
 )
 """`jti` is the one refresh token of the family that is good now."""
+
+queue_messages = Table(
+    "queue_messages",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("visible_at", BigInteger, nullable=False),
+    Column("lease", Text, nullable=False),
+    Column("dead_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "queue", "id"),
+    Index(None, "tenant", "queue", "dead_at", "number"),
+)
+"""`number` is the order of arrival; `dead_at` is 0 as long as the message may be received."""
+
+POSTGRES_TABLES: Final = ("passage_search",)
+"""What only PostgreSQL has; its columns have types that SQLAlchemy does not know."""

@@ -31,13 +31,14 @@ class VectorTable:
     ) -> list[tuple[int, float]]:
         """Passage numbers with their cosines, greatest first; equal ones by number."""
         numpy = _numpy()
+        query = unit(vector)
         numbers, matrix = self.numbers, self.matrix
         if among is not None:
             kept = numpy.isin(numbers, numpy.asarray(among, dtype=numpy.int64))
             numbers, matrix = numbers[kept], matrix[kept]
         if not len(numbers):
             return []
-        scores = matrix @ unit(vector, dimension=matrix.shape[1])
+        scores = matrix @ unit(query, dimension=matrix.shape[1])
         if limit < len(scores):
             # Ties at the edge are kept whole, so that the order below decides and not chance.
             edge = numpy.partition(scores, -limit)[-limit]
@@ -92,13 +93,14 @@ def unit(vector: Sequence[float], *, dimension: int | None = None) -> Any:
     array = numpy.asarray(vector, dtype=numpy.float32)
     length = float(numpy.linalg.norm(array)) if array.ndim == 1 else 0.0
     if not numpy.isfinite(length) or length == 0.0:
-        raise _bad_vector("finite numbers, not all of them 0", "none such")
+        raise bad_vector("finite numbers, not all of them 0", "none such")
     if dimension is not None and len(array) != dimension:
-        raise _bad_vector(f"{dimension} numbers, as in the index", f"{len(array)}")
+        raise bad_vector(f"{dimension} numbers, as in the index", f"{len(array)}")
     return array / length
 
 
-def _bad_vector(expected: str, found: str) -> ValidationError:
+def bad_vector(expected: str, found: str) -> ValidationError:
+    """The vector cannot be used with this index."""
     return ValidationError(
         "INVALID_VECTOR",
         f"A vector cannot be used: expected {expected}, found {found}",

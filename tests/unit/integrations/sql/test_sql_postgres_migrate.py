@@ -14,9 +14,9 @@ from postgres_kit import PostgresServer
 
 from pyeino.errors import AppError, InternalError
 from pyeino.integrations.sql import PostgresDatabase, _migrate, _postgres_migrate
-from pyeino.integrations.sql._tables import APPLICATION_ID, REVISIONS, metadata
+from pyeino.integrations.sql._tables import APPLICATION_ID, POSTGRES_TABLES, REVISIONS, metadata
 
-_DROP_ALL = f"DROP TABLE {', '.join(metadata.tables)}, alembic_version"
+_DROP_ALL = f"DROP TABLE {', '.join([*metadata.tables, *POSTGRES_TABLES])}, alembic_version"
 _NEXT = '''
 """A later step."""
 import sqlalchemy as sa
@@ -85,6 +85,10 @@ async def test_from_nothing_to_what_the_tables_say(url: str) -> None:
     assert difference == []
 
 
+def _is_for_every_database(name: str | None, kind: str, _: object) -> bool:
+    return not (kind == "table" and name in POSTGRES_TABLES)
+
+
 async def _difference(url: str) -> Any:
     import asyncpg
     from alembic.autogenerate import compare_metadata
@@ -92,7 +96,8 @@ async def _difference(url: str) -> Any:
     from sqlalchemy.ext.asyncio import create_async_engine
 
     def compare(connection: Any) -> Any:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": _is_for_every_database}
+        context = MigrationContext.configure(connection, opts=options)
         return compare_metadata(context, metadata)
 
     engine = create_async_engine(
