@@ -2,7 +2,7 @@
 #   PYTHON=python3.12 picks the interpreter · PORT=9000 the port of `make run` · ARGS="-k name" goes to pytest
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint type docs bench calibrate format compose-env clean
+.PHONY: help install run test test-all lint type docs bench profile calibrate format compose-env clean
 
 SETUP := scripts/setup-venv.sh
 BIN := .venv/bin
@@ -41,10 +41,14 @@ docs: ## build the documentation site into site/
 	@$(SETUP) docs
 	@$(BIN)/zensical build --clean --strict
 
-bench: ## measure beside hand-written code and peers: WHAT=compose, openai_client or pooling
+bench: ## measure beside hand-written code and peers: WHAT=compose, guide, server, openai_client, …; QUICK=1
 	@$(SETUP) test
 	@test -f bench/$(WHAT).py || { echo "bench: WHAT is '$(WHAT)': expected one of: $(notdir $(basename $(wildcard bench/*.py)))" >&2; exit 2; }
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)
+
+profile: ## flame graphs of a served request and of a benchmark, into bench/results (WHAT=guide)
+	@$(SETUP) test profile
+	@PYTHONPATH=bench $(BIN)/python scripts/flame.py $(if $(filter file,$(origin WHAT)),guide,$(WHAT))
 
 calibrate: ## fit the relevance scale anew to docs/, write it into the package, and print what it does
 	@$(SETUP) run test

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares .venv for one purpose and does nothing when it is already so.
 #
-#   scripts/setup-venv.sh GROUP [GROUP …]     GROUP: run | test | lint | type | docs | browser
+#   scripts/setup-venv.sh GROUP [GROUP …]     GROUP: run | test | lint | type | docs | browser | profile
 #
 # "run" is the package itself with the extras that `pyeino serve` needs; every other group adds the
 # dependency group of that name from pyproject.toml. Exact versions come from constraints.txt.
@@ -20,11 +20,11 @@ minimum="3, 11"
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || fail "name what to set up: run, test, lint, type, docs or browser"
+[ $# -gt 0 ] || fail "name what to set up: run, test, lint, type, docs, browser or profile"
 for group in "$@"; do
     case $group in
-        run | test | lint | type | docs | browser) ;;
-        *) fail "unknown group '$group': expected run, test, lint, type, docs or browser" ;;
+        run | test | lint | type | docs | browser | profile) ;;
+        *) fail "unknown group '$group': expected run, test, lint, type, docs, browser or profile" ;;
     esac
 done
 

@@ -10,6 +10,8 @@ from docs_kit import ROOT, run
 QUICK = {
     "compose": ["--quick"],
     "pooling": ["--quick"],
+    "guide": ["--quick", "--results", "."],
+    "server": ["--quick", "--results", "."],
     "retrieval": ["collection"],
     "openai_client": ["--rounds", "1", "--calls", "5", "--chunks", "20"],
 }

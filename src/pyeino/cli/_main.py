@@ -15,7 +15,7 @@ from pyeino.cli._terminal import note, printable
 from pyeino.errors import AppError, PyeinoError
 
 # By code, because the rooms that raise them are only imported by the commands that need them.
-_USAGE_CODES = frozenset({"SETTINGS_ERROR", "UNFIT_CHAIN"})
+_USAGE_CODES = frozenset({"SETTINGS_ERROR", "UNFIT_CHAIN", "LOADTEST_CONFIG"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ _SECTIONS = {
     "answer": ("serve", "chat"),
     "operate": ("ingest", "worker", "health", "models", "config", "keys", "migrate"),
     "begin": ("new",),
+    "measure": ("loadtest",),
     "look inside": ("graph", "version"),
 }
 _EXAMPLES = """\
@@ -29,6 +30,7 @@ examples:
   pyeino ingest docs --enqueue                leave the work to `pyeino worker`
   pyeino health                               exit code 0 when the server answers
   pyeino graph draw app:answer                the graph as Mermaid text
+  pyeino loadtest --rate 50 --duration 10s    put the server on this machine under load
   pyeino keys create --user ann               an API key, shown once
   pyeino migrate --check                      whether the database fits this version
   pyeino new my-answers                       a project of your own to begin with
@@ -104,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_worker(commands)
     _add_health(commands)
     _add_models(commands)
+    _add_loadtest(commands)
     _add_graph(commands)
     _add_config(commands)
     _add_keys(commands)
@@ -221,6 +224,20 @@ def _add_models(commands: _Group) -> None:
     models.add("list", "the local models and whether they are there", "_models:show_list")
     path = models.add("path", "where the file of a local model is", "_models:show_path")
     path.add_argument("name", nargs="?", help="its name (default: the built-in model)")
+
+
+def _add_loadtest(commands: _Group) -> None:
+    # The flags and their help are with the command: they are many.
+    from pyeino.cli._loadtest_flags import EPILOG, add_flags
+
+    add_flags(
+        commands.add(
+            "loadtest",
+            "put a server under load and report what it takes; Ctrl-C reports what is there",
+            "_loadtest:loadtest",
+            epilog=EPILOG,
+        )
+    )
 
 
 def _add_graph(commands: _Group) -> None:

@@ -69,7 +69,7 @@ def test_help_shows_every_command_in_its_group_with_examples(
 ) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("serve", "chat", "health", "models", "config", "graph", "version"):
+    for command in ("serve", "chat", "health", "models", "config", "loadtest", "graph", "version"):
         assert f"\n  {command} " in text
     assert "examples:" in text
     assert "exit codes: 0 ok, 1 failure, 2 wrong usage or settings, 130 interrupted" in text
