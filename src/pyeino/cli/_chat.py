@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import AsyncGenerator, Generator
@@ -24,6 +25,8 @@ from pyeino.cli._terminal import is_terminal, note, printable, say, stream_text
 from pyeino.errors import PyeinoError
 from pyeino.service import ChatChunk
 
+API_KEY_VARIABLE = "PYEINO_API_KEY"
+
 
 def chat(arguments: argparse.Namespace) -> int:
     """Answer one question, or talk until Ctrl-D, or Ctrl-C at the prompt."""
@@ -41,15 +44,18 @@ def chat(arguments: argparse.Namespace) -> int:
 
 def _open(arguments: argparse.Namespace) -> AbstractContextManager[Conversation]:
     if arguments.url:
-        return _remote(arguments.url, arguments.session)
+        key = arguments.api_key or os.environ.get(API_KEY_VARIABLE)
+        return _remote(arguments.url, arguments.session, key)
+    if arguments.api_key:
+        raise UsageError("--api-key is for a server", remedy="name it with --url")
     return _local(arguments)
 
 
 @contextmanager
-def _remote(url: str, session_id: str | None) -> Generator[Conversation]:
-    from pyeino.cli._remote import RemoteConversation
+def _remote(url: str, session_id: str | None, api_key: str | None) -> Generator[Conversation]:
+    from pyeino.cli._remote import RemoteConversation, checked_key
 
-    yield RemoteConversation(address_of(url), session_id=session_id)
+    yield RemoteConversation(address_of(url), session_id=session_id, api_key=checked_key(api_key))
 
 
 @contextmanager

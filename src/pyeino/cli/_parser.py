@@ -141,7 +141,7 @@ def _add_serve(commands: _Group) -> None:
         metavar="name=module:attribute",
         help="a further chain, picked by options.chain; may be given again",
     )
-    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 with auth)")
     serve.add_argument("--port", help="port to listen on (default 8080; 0 takes a free one)")
     _add_settings(serve)
 
@@ -158,6 +158,11 @@ def _add_chat(commands: _Group) -> None:
         "--session", metavar="ID", help="go on with this session, and show what was said in it"
     )
     chat.add_argument("--url", help="a running server, such as http://127.0.0.1:8080")
+    chat.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help="an API key or token of that server (better PYEINO_API_KEY: others see arguments)",
+    )
     _add_settings(chat)
 
 

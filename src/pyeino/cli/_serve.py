@@ -59,6 +59,8 @@ async def _serve(
             logger=application.logger,
             probes=application.probes,
             tracing=application.tracing,
+            authenticator=application.authenticator,
+            rate_limits=application.rate_limits,
         )
         return await run_server(
             app,
@@ -86,4 +88,11 @@ def server_options(settings: Settings) -> ServerOptions:
         max_requests=limits.max_requests,
         max_connections=limits.max_connections,
         metrics_path=settings.metrics.path if settings.metrics.enabled else None,
+        metrics_token=settings.metrics.token,
+        trusted_proxies=server.trusted_proxies,
+        cors_origins=server.cors_origins,
+        requests_per_minute=limits.requests_per_minute,
+        burst=limits.burst,
+        tokens_per_minute=limits.tokens_per_minute,
+        default_max_tokens=settings.llm.max_tokens,
     )

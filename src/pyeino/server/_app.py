@@ -7,20 +7,29 @@ from collections.abc import Callable, Mapping
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pyeino.errors import DeclarationError
 from pyeino.monitoring import Logger, Metrics, RequestTracing, Tracing
+from pyeino.server._addresses import Addresses
 from pyeino.server._admission import Admission, Gate
 from pyeino.server._asgi import local_path, record_of
+from pyeino.server._authentication import Authentication, LimitHeaders
 from pyeino.server._backend import Backend, ChatBackend, Probe
 from pyeino.server._context import RequestIds
+from pyeino.server._cors import CrossOrigin
+from pyeino.server._doorkeeper import Doorkeeper
 from pyeino.server._errors import ErrorBoundary
 from pyeino.server._guards import Guards
 from pyeino.server._limits import Limits
 from pyeino.server._observe import Observe
 from pyeino.server._openapi import describe
 from pyeino.server._options import ServerOptions
-from pyeino.server._routes import HEALTH, READY, route_table
+from pyeino.server._quota import Quotas
+from pyeino.server._routes import route_table
+from pyeino.server._routes_operations import HEALTH, READY
 from pyeino.server._secure import SecureHeaders
-from pyeino.server._table import build_router
+from pyeino.server._table import build_router, open_paths
+from pyeino.service import Authenticator
+from pyeino.stores import RateLimitStore
 
 API_VERSION = "1"
 
@@ -33,8 +42,11 @@ class ServerApp:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        entries = route_table(backend.options)
-        document = describe(entries, title="pyeino", version=API_VERSION)
+        auth = backend.doorkeeper.authenticator is not None
+        entries = route_table(backend.options, auth=auth)
+        paths, folders = open_paths(entries)
+        backend.doorkeeper.open(paths, folders)
+        document = describe(entries, title="pyeino", version=API_VERSION, auth=auth)
         backend.openapi = msgspec.json.encode(document)
         self._app = _wrap(build_router(entries, backend), backend)
 
@@ -71,11 +83,16 @@ def create_app(
     logger: Logger,
     probes: Mapping[str, Probe] | None = None,
     tracing: Tracing | None = None,
+    authenticator: Authenticator | None = None,
+    rate_limits: RateLimitStore | None = None,
 ) -> ServerApp:
     """The server's application over `service`; the caller closes the service.
 
-    `probes` are what /ready names and asks, each of them raising when it is not ready. With
-    `tracing` each request has a span, and the answer its `traceparent`; probes and scrapes do not.
+    `probes` are what /ready names and asks, each of them raising when it is not ready. With an
+    `authenticator` every route but the public ones asks for credentials; without one everybody is
+    the one local user. `rate_limits` keeps the limits of clients; DeclarationError when `options`
+    set such limits and there is none. With `tracing` each request has a span, and the answer its
+    `traceparent`; probes and scrapes do not.
     """
     backend = Backend(
         service=service,
@@ -83,10 +100,35 @@ def create_app(
         metrics=metrics,
         logger=logger,
         gate=Gate(options.max_requests),
+        doorkeeper=Doorkeeper(
+            authenticator,
+            addresses=Addresses(options.trusted_proxies),
+            quotas=_quotas(options, rate_limits, logger),
+            metrics_path=options.metrics_path,
+            metrics_token=options.metrics_token,
+        ),
         probes=dict(probes or {}),
         tracing=tracing,
     )
     return ServerApp(backend)
+
+
+def _quotas(options: ServerOptions, store: RateLimitStore | None, logger: Logger) -> Quotas | None:
+    if options.requests_per_minute is None and options.tokens_per_minute is None:
+        return None
+    if store is None:
+        raise DeclarationError(
+            "limits of clients need a place to be kept in",
+            remedy="give create_app a RateLimitStore as rate_limits, or set no such limits",
+        )
+    return Quotas(
+        store,
+        requests_per_minute=options.requests_per_minute,
+        burst=options.burst,
+        tokens_per_minute=options.tokens_per_minute,
+        max_tokens=options.default_max_tokens,
+        logger=logger,
+    )
 
 
 def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
@@ -96,9 +138,14 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
     app: ASGIApp = router
     app = Admission(app, gate=backend.gate, exempt=watchers)
     hosts = options.allowed_hosts
+    if not hosts and backend.doorkeeper.authenticator is not None:
+        # A page that rebinds its name has no credentials: what the guard is for cannot happen.
+        hosts = ("*",)
     if options.host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared with, not bound to)
         hosts = (*hosts, options.host)
-    app = Guards(app, allowed_hosts=hosts, allowed_origins=options.allowed_origins)
+    app = Authentication(app, doorkeeper=backend.doorkeeper)
+    origins = (*options.allowed_origins, *options.cors_origins)
+    app = Guards(app, allowed_hosts=hosts, allowed_origins=origins)
     app = ErrorBoundary(app, logger=backend.logger)
     app = Limits(
         app,
@@ -106,6 +153,10 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
         read_timeout=options.read_timeout,
         write_timeout=options.write_timeout,
     )
+    if backend.doorkeeper.quotas is not None:
+        app = LimitHeaders(app)
+    if options.cors_origins:
+        app = CrossOrigin(app, origins=options.cors_origins)
     app = Observe(app, metrics=backend.metrics, logger=backend.logger, quiet=watchers)
     if backend.tracing is not None:
         app = RequestTracing(
@@ -114,7 +165,8 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
             route=lambda scope: record_of(scope).endpoint,
             skip=lambda scope: local_path(scope) in watchers,
         )
-    app = SecureHeaders(app)
+    app = SecureHeaders(app, addresses=backend.doorkeeper.addresses)
+    app = SecureHeaders(app, addresses=backend.doorkeeper.addresses)
     return RequestIds(app)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from pyeino.components import ModelInfo
 from pyeino.monitoring import Logger, Metrics, Tracing
 from pyeino.server._admission import Gate
+from pyeino.server._doorkeeper import Doorkeeper
 from pyeino.server._options import ServerOptions
 from pyeino.server._sockets import Sockets
 from pyeino.service import (
@@ -21,9 +22,6 @@ from pyeino.service import (
     Sessions,
 )
 from pyeino.streams import Stream
-
-LOCAL_USER = "local"
-"""The one user there is as long as nobody has to say who they are."""
 
 Probe = Callable[[], Awaitable[None]]
 """Raises when what it stands for is not ready."""
@@ -74,8 +72,8 @@ class ChatBackend(Protocol):
 class Backend:
     """The service, its surroundings, and whether the server is on its way out.
 
-    `gate` counts the requests under way; `sockets` are the open WebSockets. `tracing` None:
-    requests are not traced.
+    `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
+    open WebSockets. `tracing` None: requests are not traced.
     """
 
     service: ChatBackend
@@ -83,6 +81,7 @@ class Backend:
     metrics: Metrics
     logger: Logger
     gate: Gate
+    doorkeeper: Doorkeeper
     sockets: Sockets = field(default_factory=Sockets)
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
     tracing: Tracing | None = None

@@ -8,7 +8,7 @@ from pyeino.errors import AppError
 from pyeino.monitoring import request_context
 from pyeino.server._exchange import Exchange
 from pyeino.server._stream import send_stream
-from pyeino.service import CallContext, ChatChunk, ChatRequest, MultiTurnChatRequest
+from pyeino.service import ChatChunk, ChatRequest, MultiTurnChatRequest
 from pyeino.wire import ChunkFrames, encode_event, problem_from
 
 RECONNECT_MS = 2_000
@@ -25,34 +25,29 @@ class StreamEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 async def chat(exchange: Exchange, request: ChatRequest) -> None:
     """Answer one message, whole; a client that leaves cancels the answer."""
     response = await exchange.while_connected(
-        exchange.backend.service.chat(request, call=call_context())
+        exchange.backend.service.chat(request, call=exchange.call())
     )
     await exchange.reply_json(response)
 
 
 async def chat_stream(exchange: Exchange, request: ChatRequest) -> None:
     """Answer one message as events: a chunk each, then exactly one of done, error, cancelled."""
-    stream = exchange.backend.service.stream_chat(request, call=call_context())
+    stream = exchange.backend.service.stream_chat(request, call=exchange.call())
     await send_stream(exchange, stream, NativeFormat(path=exchange.scope["path"]))
 
 
 async def multi_turn(exchange: Exchange, request: MultiTurnChatRequest) -> None:
     """Answer a conversation, whole."""
     response = await exchange.while_connected(
-        exchange.backend.service.multi_turn_chat(request, call=call_context())
+        exchange.backend.service.multi_turn_chat(request, call=exchange.call())
     )
     await exchange.reply_json(response)
 
 
 async def multi_turn_stream(exchange: Exchange, request: MultiTurnChatRequest) -> None:
     """Answer a conversation as events, as `chat_stream` does."""
-    stream = exchange.backend.service.stream_multi_turn(request, call=call_context())
+    stream = exchange.backend.service.stream_multi_turn(request, call=exchange.call())
     await send_stream(exchange, stream, NativeFormat(path=exchange.scope["path"]))
-
-
-def call_context() -> CallContext:
-    """What every call of the service is told about the request it belongs to."""
-    return CallContext(request_id=request_context().request_id)
 
 
 class NativeFormat:

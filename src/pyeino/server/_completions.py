@@ -10,9 +10,8 @@ import msgspec
 
 from pyeino.components import ModelInfo, ModelOptions
 from pyeino.errors import AppError, NotFoundError
-from pyeino.monitoring import request_context
 from pyeino.server._asgi import header
-from pyeino.server._backend import LOCAL_USER
+from pyeino.server._caller import LOCAL_USER, Caller, call_context
 from pyeino.server._errors import run_cancelled
 from pyeino.server._exchange import Exchange
 from pyeino.server._stream import send_stream
@@ -65,7 +64,9 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 async def completions(exchange: Exchange, request: ChatCompletionRequest) -> None:
     """Answer a conversation, whole or as chunks, as OpenAI's API does."""
-    turn, call = prepare_turn(request, session_id=header(exchange.scope, SESSION_HEADER))
+    turn, call = prepare_turn(
+        request, session_id=header(exchange.scope, SESSION_HEADER), caller=exchange.caller
+    )
     service = exchange.backend.service
     if request.stream:
         usage = request.stream_options is not None and bool(request.stream_options.include_usage)
@@ -122,11 +123,15 @@ def _cards(exchange: Exchange) -> tuple[ModelCard, ...]:
 
 
 def prepare_turn(
-    request: ChatCompletionRequest, *, session_id: str | None = None
+    request: ChatCompletionRequest,
+    *,
+    session_id: str | None = None,
+    caller: Caller | None = None,
 ) -> tuple[MultiTurnChatRequest, CallContext]:
     """The service's records for `request`; ValidationError names the field that does not fit.
 
-    `session_id` is what the header says; `metadata.session_id` goes before it.
+    `session_id` is what the header says; `metadata.session_id` goes before it. `user` says whose
+    turn it is where `caller` has shown credentials, and has no effect else.
     """
     refuse_unsupported(request)
     messages: list[ChatMessage] = []
@@ -168,14 +173,20 @@ def prepare_turn(
         response_format=schema_of(request.response_format),
     )
     turn = MultiTurnChatRequest(
-        user_id=LOCAL_USER, session_id=session_id, messages=tuple(messages), options=options
+        user_id=user_of(request.user, caller),
+        session_id=session_id,
+        messages=tuple(messages),
+        options=options,
     )
-    call = CallContext(
-        request_id=request_context().request_id,
-        model_options=model_options,
-        store=request.store is not False,
-    )
+    call = call_context(caller, model_options=model_options, store=request.store is not False)
     return turn, call
+
+
+def user_of(named: str | None, caller: Caller | None) -> str:
+    """Whose turn it is: `named` counts where there are users, that is, with auth."""
+    if caller is None or caller.is_local:
+        return LOCAL_USER
+    return named or caller.user_id
 
 
 def _history_of(wish: str | None) -> Literal["none", "session"] | None:

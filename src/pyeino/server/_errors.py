@@ -48,7 +48,7 @@ def error_headers(error: AppError, *, path: str) -> list[tuple[bytes, bytes]]:
 
     429 and 503 always carry retry-after (whole seconds, rounded up) and retry-after-ms. Errors
     that a client of OpenAI's API would try again although it cannot help carry
-    x-should-retry: false.
+    x-should-retry: false. 401, and 403 for want of a scope, carry www-authenticate.
     """
     media = b"application/json" if speaks_openai(path) else PROBLEM_JSON.encode()
     headers = [(b"content-type", media)]
@@ -58,12 +58,28 @@ def error_headers(error: AppError, *, path: str) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after-ms", b"%d" % math.ceil(seconds * 1000)))
     if not may_help_to_retry(error):
         headers.append((b"x-should-retry", b"false"))
+    challenge = _challenge_of(error)
+    if challenge is not None:
+        headers.append((b"www-authenticate", challenge))
     allow = error.metadata.get("allow")
     if error.http_status == 405 and isinstance(allow, str):
         headers.append((b"allow", allow.encode("latin-1")))
     if error.http_status in _CLOSING:
         headers.append((b"connection", b"close"))
     return headers
+
+
+def _challenge_of(error: AppError) -> bytes | None:
+    """What WWW-Authenticate says (RFC 6750): how to sign in, or what was wrong with the token."""
+    if error.http_status == 401:
+        if error.code == "API_KEY_REQUIRED":
+            return b'Bearer realm="pyeino"'
+        text = error.message.replace('"', "'").encode("ascii", "replace")
+        return b'Bearer realm="pyeino", error="invalid_token", error_description="' + text + b'"'
+    if error.http_status == 403 and error.code == "INSUFFICIENT_SCOPE":
+        scope = str(error.metadata.get("scope", "")).encode("ascii", "replace")
+        return b'Bearer realm="pyeino", error="insufficient_scope", scope="' + scope + b'"'
+    return None
 
 
 def retry_after_of(error: AppError) -> float:

@@ -12,7 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from pyeino.server._asgi import ClientGoneError, Headers, send_reply, wait_for_disconnect
 from pyeino.server._backend import Backend
+from pyeino.server._caller import LOCAL_USER, Caller, call_context, caller_of
 from pyeino.server._errors import run_cancelled
+from pyeino.service import CallContext
 
 JSON = b"application/json"
 
@@ -36,6 +38,22 @@ class Exchange:
         """What the route's template matched."""
         parameters: dict[str, str] = self.scope.get("path_params", {})
         return parameters
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who asks; None on public routes."""
+        return caller_of(self.scope)
+
+    def user_id(self, named: str | None = None) -> str:
+        """The user that the request names, else the caller's own."""
+        if named is not None:
+            return named
+        caller = self.caller
+        return caller.user_id if caller is not None else LOCAL_USER
+
+    def call(self, **more: Any) -> CallContext:
+        """What every call of the service is told about the request; `more` are its fields."""
+        return call_context(self.caller, **more)
 
     async def read_body(self) -> bytes:
         """The whole body; its bounds are the Limits middleware's."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pyeino.server._caller import OPEN, PUBLIC, SIGNED_IN
 from pyeino.server._errors import speaks_openai
 from pyeino.server._table import RouteEntry
 from pyeino.wire import PROBLEM_JSON, OpenAIError, ProblemDetails, status_title
@@ -16,15 +17,36 @@ _REF = "#/components/schemas/{name}"
 _EVERYWHERE = (421, 500)
 _WITHOUT_BODY = (101, 204)
 _WITH_BODY = (400, 403, 408, 413, 415, 503)
+_LIMITED = (429, 503)
+_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of /api/v1/auth/token, or an API key",
+    },
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key, made with `pyeino keys create`",
+    },
+}
 _RETRY_HEADERS = {
     "retry-after": {"schema": {"type": "integer"}, "description": "Seconds to wait"},
     "retry-after-ms": {"schema": {"type": "integer"}, "description": "Milliseconds to wait"},
 }
+_CHALLENGE = {"www-authenticate": {"schema": {"type": "string"}, "description": "How to sign in"}}
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
 
-def describe(entries: Sequence[RouteEntry], *, title: str, version: str) -> dict[str, Any]:
-    """The OpenAPI document of every route in the table that is not hidden."""
+def describe(
+    entries: Sequence[RouteEntry], *, title: str, version: str, auth: bool = False
+) -> dict[str, Any]:
+    """The OpenAPI document of every route in the table that is not hidden.
+
+    With `auth` it says which credentials a route takes, and how it refuses.
+    """
     shown = [entry for entry in entries if not entry.hidden]
     types = _types_of(shown)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
@@ -32,12 +54,13 @@ def describe(entries: Sequence[RouteEntry], *, title: str, version: str) -> dict
     paths: dict[str, dict[str, Any]] = {}
     for entry in shown:
         path = _PARAMETER.sub(r"{\1}", entry.path)
-        paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, by_type)
+        paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, by_type, auth=auth)
+    security: dict[str, Any] = {"securitySchemes": _SCHEMES} if auth else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, **security},
     }
 
 
@@ -51,16 +74,19 @@ def _types_of(entries: Sequence[RouteEntry]) -> list[Any]:
     return types
 
 
-def _operation(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
+def _operation(entry: RouteEntry, by_type: dict[Any, Any], *, auth: bool) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": entry.summary,
         "operationId": _operation_id(entry),
         "tags": [entry.tag],
         "responses": {
             str(entry.status): _success(entry, by_type),
-            **_failures(entry, by_type),
+            **_failures(entry, by_type, auth=auth),
         },
     }
+    if auth and entry.scope not in OPEN:
+        needed = [] if entry.scope == SIGNED_IN else [entry.scope]
+        operation["security"] = [{"bearer": needed}, {"apiKey": needed}]
     parameters = [*_path_parameters(entry), *_query_parameters(entry)]
     if parameters:
         operation["parameters"] = parameters
@@ -70,7 +96,7 @@ def _operation(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
         operation["x-websocket-frames"] = {"client": by_type[client], "server": by_type[server]}
     if entry.request is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not entry.optional_body,
             "content": {"application/json": {"schema": by_type[entry.request]}},
         }
     return operation
@@ -110,17 +136,22 @@ def _success(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
         # The schema is that of the data of one event; OpenAPI 3.1 has no word for a sequence.
         content["text/event-stream"] = {"schema": by_type[entry.streamed]}
     if not content:
-        content[entry.media] = {"schema": {"type": "string"}}
+        kind = "object" if entry.media == "application/json" else "string"
+        content[entry.media] = {"schema": {"type": kind}}
     return {"description": status_title(entry.status), "content": content}
 
 
-def _failures(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
+def _failures(entry: RouteEntry, by_type: dict[Any, Any], *, auth: bool) -> dict[str, Any]:
     openai = speaks_openai(entry.path)
     media = "application/json" if openai else PROBLEM_JSON
     schema = by_type[OpenAIError if openai else ProblemDetails]
     statuses = {*_EVERYWHERE, *entry.errors, *(_WITH_BODY if entry.request is not None else ())}
     if entry.query is not None:
         statuses.add(400)
+    if entry.scope != PUBLIC:
+        statuses.update(_LIMITED)
+    if auth and entry.scope not in OPEN:
+        statuses.update((401,) if entry.scope == SIGNED_IN else (401, 403))
     failures: dict[str, Any] = {}
     for status in sorted(statuses.union(entry.reports)):
         content: dict[str, Any] = {media: {"schema": schema}}
@@ -129,5 +160,7 @@ def _failures(entry: RouteEntry, by_type: dict[Any, Any]) -> dict[str, Any]:
         failure: dict[str, Any] = {"description": status_title(status), "content": content}
         if status in (429, 503):
             failure["headers"] = _RETRY_HEADERS
+        if status == 401:
+            failure["headers"] = _CHALLENGE
         failures[str(status)] = failure
     return failures

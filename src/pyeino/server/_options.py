@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,13 @@ class ServerOptions:
     names taken besides loopback's and the server's own address ("*" takes any);
     `allowed_origins` are Origins, as in https://chat.example, that may write besides the
     server's own. `socket_requests` is how many requests one WebSocket may have under way.
-    `metrics_path` None turns the metrics route off.
+    `metrics_path` None turns the metrics route off; with a `metrics_token` it asks for it.
+
+    `trusted_proxies` are addresses or networks whose word about the client is taken.
+    `cors_origins` are Origins whose pages may read answers and write ("*": all). A client may ask
+    `requests_per_minute` times a minute, `burst` of them at once (None: a sixth), and spend
+    `tokens_per_minute`, of which `default_max_tokens` are set aside for a request that does not
+    say how long its answer may be; None switches a limit off.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +43,13 @@ class ServerOptions:
     max_connections: int = 2048
     socket_requests: int = 8
     metrics_path: str | None = "/metrics"
+    metrics_token: str = field(default="", repr=False)
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    burst: int | None = None
+    tokens_per_minute: int | None = None
+    default_max_tokens: int = 4096
 
     @property
     def loopback(self) -> bool:

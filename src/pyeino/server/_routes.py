@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyeino.server import _admin, _chat, _completions, _embeddings, _probes, _sessions
-from pyeino.server._exchange import Exchange
+from pyeino.server import _auth, _chat, _completions, _embeddings, _sessions
+from pyeino.server._caller import SELF, SIGNED_IN
 from pyeino.server._options import ServerOptions
-from pyeino.server._pages import Pages, page_handler, static_handler
+from pyeino.server._routes_operations import admin_routes, page_routes, watch_routes
 from pyeino.server._socket_frames import ClientFrame, ServerFrame
 from pyeino.server._table import RouteEntry
 from pyeino.server._websocket import SocketRoute, upgrade_required
@@ -30,23 +30,26 @@ from pyeino.wire import (
     ModelList,
 )
 
-HEALTH = "/health"
-READY = "/ready"
 SOCKET = "/api/v1/ws"
 
 _RUN_ERRORS = (404, 429, 500, 502, 503, 504)
 
 
-def route_table(options: ServerOptions) -> tuple[RouteEntry, ...]:
-    """Every route, in the order in which the documentation lists them."""
+def route_table(options: ServerOptions, *, auth: bool = True) -> tuple[RouteEntry, ...]:
+    """Every route, in the order in which the documentation lists them.
+
+    Without `auth` there are no tokens to get.
+    """
     return (
         *_chat_routes(),
+        *(_token_routes() if auth else ()),
+        *_identity_routes(),
         *_session_routes(),
         *_one_session_routes(),
         *_openai_routes(),
-        *_watch_routes(options),
-        *_admin_routes(),
-        *_page_routes(),
+        *watch_routes(options),
+        *admin_routes(),
+        *page_routes(),
     )
 
 
@@ -55,6 +58,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat",
+            scope="chat",
             summary="Answer one message",
             handler=_chat.chat,
             tag="chat",
@@ -65,6 +69,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat/stream",
+            scope="chat",
             summary="Answer one message as server-sent events: chunks, then done, error or "
             "cancelled",
             handler=_chat.chat_stream,
@@ -76,6 +81,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat/multi-turn",
+            scope="chat",
             summary="Answer a conversation; the session's history comes before its messages",
             handler=_chat.multi_turn,
             tag="chat",
@@ -86,6 +92,7 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/chat/multi-turn/stream",
+            scope="chat",
             summary="Answer a conversation as server-sent events",
             handler=_chat.multi_turn_stream,
             tag="chat",
@@ -93,17 +100,75 @@ def _chat_routes() -> tuple[RouteEntry, ...]:
             streamed=ChatChunk,
             errors=_RUN_ERRORS,
         ),
+        _socket_route(),
+    )
+
+
+def _socket_route() -> RouteEntry:
+    return RouteEntry(
+        method="GET",
+        path=SOCKET,
+        scope="chat",
+        summary="Ask over a WebSocket: several requests at a time, each ended by one of done, "
+        "error or cancelled",
+        handler=upgrade_required,
+        tag="chat",
+        status=101,
+        socket=partial(SocketRoute, path=SOCKET),
+        frames=(ClientFrame, ServerFrame),
+        errors=(403, 426),
+    )
+
+
+def _token_routes() -> tuple[RouteEntry, ...]:
+    return (
+        RouteEntry(
+            method="POST",
+            path="/api/v1/auth/token",
+            scope=SIGNED_IN,
+            summary="Get a pair of tokens for an API key; for another user with act_for_others",
+            handler=_auth.issue_token,
+            tag="auth",
+            request=_auth.TokenRequest,
+            optional_body=True,
+            response=_auth.TokenGrant,
+            errors=(403, 503),
+        ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/auth/refresh",
+            scope=SELF,
+            summary="Get the next pair for a refresh token, which is good once",
+            handler=_auth.refresh_token,
+            tag="auth",
+            request=_auth.RefreshRequest,
+            response=_auth.TokenGrant,
+            errors=(401, 429, 503),
+        ),
+        RouteEntry(
+            method="POST",
+            path="/api/v1/auth/revoke",
+            scope=SELF,
+            summary="Sign out: end a token and all that came of the same sign-in",
+            handler=_auth.revoke_token,
+            tag="auth",
+            request=_auth.RevokeRequest,
+            status=204,
+            errors=(401, 429, 503),
+        ),
+    )
+
+
+def _identity_routes() -> tuple[RouteEntry, ...]:
+    return (
         RouteEntry(
             method="GET",
-            path=SOCKET,
-            summary="Ask over a WebSocket: several requests at a time, each ended by one of done, "
-            "error or cancelled",
-            handler=upgrade_required,
-            tag="chat",
-            status=101,
-            socket=partial(SocketRoute, path=SOCKET),
-            frames=(ClientFrame, ServerFrame),
-            errors=(403, 426),
+            path="/api/v1/auth/me",
+            scope=SIGNED_IN,
+            summary="Say who the credentials stand for, and what they allow",
+            handler=_auth.show_identity,
+            tag="auth",
+            response=_auth.Identity,
         ),
     )
 
@@ -113,6 +178,7 @@ def _session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/api/v1/sessions",
+            scope="sessions",
             summary="List a user's sessions, newest first",
             handler=_sessions.list_sessions,
             tag="sessions",
@@ -123,6 +189,7 @@ def _session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/api/v1/sessions",
+            scope="sessions",
             summary="Begin a session",
             handler=_sessions.create_session,
             tag="sessions",
@@ -141,6 +208,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=f"{one}/messages",
+            scope="sessions",
             summary="List a session's messages, from either end",
             handler=_sessions.list_messages,
             tag="sessions",
@@ -151,6 +219,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path=one,
+            scope="sessions",
             summary="Look at a session",
             handler=_sessions.get_session,
             tag="sessions",
@@ -161,6 +230,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="PATCH",
             path=one,
+            scope="sessions",
             summary="Set a session's title or metadata",
             handler=_sessions.update_session,
             tag="sessions",
@@ -172,6 +242,7 @@ def _one_session_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="DELETE",
             path=one,
+            scope="sessions",
             summary="Remove a session with its messages",
             handler=_sessions.delete_session,
             tag="sessions",
@@ -187,6 +258,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/v1/chat/completions",
+            scope="chat",
             summary="Answer a conversation, as OpenAI's API does; stream: true gives events",
             handler=_completions.completions,
             tag="openai",
@@ -198,6 +270,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="POST",
             path="/v1/embeddings",
+            scope="embeddings",
             summary="Turn texts into vectors, as OpenAI's API does",
             handler=_embeddings.embeddings,
             tag="openai",
@@ -208,6 +281,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/v1/models",
+            scope="models",
             summary="List the models",
             handler=_completions.list_models,
             tag="openai",
@@ -216,6 +290,7 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
         RouteEntry(
             method="GET",
             path="/v1/models/{model_id:path}",
+            scope="models",
             summary="Describe one model",
             handler=_completions.get_model,
             tag="openai",
@@ -223,107 +298,3 @@ def _openai_routes() -> tuple[RouteEntry, ...]:
             errors=(404,),
         ),
     )
-
-
-def _watch_routes(options: ServerOptions) -> tuple[RouteEntry, ...]:
-    routes = [
-        RouteEntry(
-            method="GET",
-            path=HEALTH,
-            summary="Say that the process is alive",
-            handler=_probes.health,
-            tag="operations",
-            response=_probes.Health,
-        ),
-        RouteEntry(
-            method="GET",
-            path=READY,
-            summary="Say whether requests may be sent here, and what each probe found",
-            handler=_probes.ready,
-            tag="operations",
-            response=_probes.Readiness,
-            reports={503: _probes.Readiness},
-        ),
-    ]
-    if options.metrics_path is not None:
-        routes.append(
-            RouteEntry(
-                method="GET",
-                path=options.metrics_path,
-                summary="Metrics in Prometheus' text format",
-                handler=_probes.metrics,
-                tag="operations",
-                media="text/plain",
-            )
-        )
-    routes.append(
-        RouteEntry(
-            method="GET",
-            path="/openapi.json",
-            summary="This description",
-            handler=_openapi_json,
-            tag="operations",
-            media="application/json",
-        )
-    )
-    return tuple(routes)
-
-
-def _admin_routes() -> tuple[RouteEntry, ...]:
-    return (
-        RouteEntry(
-            method="GET",
-            path=_admin.LOG_LEVEL,
-            summary="Say from which level on lines are written to the log",
-            handler=_admin.get_log_level,
-            tag="operations",
-            response=_admin.LogLevelSetting,
-            errors=(403, 409),
-        ),
-        RouteEntry(
-            method="PUT",
-            path=_admin.LOG_LEVEL,
-            summary="Set the level of the log, until the process ends",
-            handler=_admin.put_log_level,
-            tag="operations",
-            request=_admin.LogLevelSetting,
-            response=_admin.LogLevelSetting,
-            errors=(403, 409),
-        ),
-    )
-
-
-def _page_routes() -> tuple[RouteEntry, ...]:
-    pages = Pages()
-    html = "text/html"
-    return (
-        RouteEntry(
-            method="GET",
-            path="/",
-            summary="The chat page",
-            handler=page_handler(pages, "index.html"),
-            tag="pages",
-            media=html,
-        ),
-        RouteEntry(
-            method="GET",
-            path="/docs",
-            summary="This description, to read",
-            handler=page_handler(pages, "docs.html"),
-            tag="pages",
-            media=html,
-        ),
-        RouteEntry(
-            method="GET",
-            path="/static/{name}",
-            summary="What the pages load",
-            handler=static_handler(pages),
-            tag="pages",
-            media="*/*",
-            errors=(404,),
-        ),
-    )
-
-
-async def _openapi_json(exchange: Exchange, _: None) -> None:
-    await exchange.reply(exchange.backend.openapi, headers=((b"cache-control", b"no-cache"),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pyeino.server._addresses import Addresses
 from pyeino.server._asgi import STARTS
 
 SECURE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -19,14 +20,18 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 
 class SecureHeaders:
-    """Adds the headers to every answer; HSTS over TLS only; no-store unless the route decided."""
+    """Adds the headers to every answer; no-store unless the route decided.
 
-    def __init__(self, app: ASGIApp) -> None:
+    HSTS goes out over TLS only: our own, or that of a trusted proxy which says so.
+    """
+
+    def __init__(self, app: ASGIApp, *, addresses: Addresses) -> None:
         self._app = app
+        self._addresses = addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        tls = scope.get("scheme") in ("https", "wss")
+        tls = self._addresses.is_secure(scope)
 
         async def secured(message: Message) -> None:
             if message["type"] in STARTS:

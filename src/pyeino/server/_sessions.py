@@ -7,15 +7,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from pyeino.server._backend import LOCAL_USER
-from pyeino.server._chat import call_context
 from pyeino.server._exchange import Exchange
 
 
 class UserQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose session it is."""
+    """Whose session it is; the caller's own when it is left out."""
 
-    user_id: str = LOCAL_USER
+    user_id: str | None = None
 
 
 class PageQuery(UserQuery, frozen=True, kw_only=True):
@@ -32,9 +30,9 @@ class MessagesQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session to begin; without `session_id` it is given one."""
+    """A session to begin, of the caller unless `user_id` says; without `session_id` it gets one."""
 
-    user_id: str = LOCAL_USER
+    user_id: str | None = None
     session_id: str | None = None
     title: str = ""
 
@@ -50,7 +48,10 @@ async def list_sessions(exchange: Exchange, _: None) -> None:
     """A page of the user's sessions, newest first."""
     query: PageQuery = exchange.query
     page = await exchange.backend.service.sessions.list(
-        user_id=query.user_id, limit=query.limit, cursor=query.cursor, call=call_context()
+        user_id=exchange.user_id(query.user_id),
+        limit=query.limit,
+        cursor=query.cursor,
+        call=exchange.call(),
     )
     await exchange.reply_json(page)
 
@@ -58,10 +59,10 @@ async def list_sessions(exchange: Exchange, _: None) -> None:
 async def create_session(exchange: Exchange, session: NewSession) -> None:
     """Begin a session."""
     made = await exchange.backend.service.sessions.create(
-        user_id=session.user_id,
+        user_id=exchange.user_id(session.user_id),
         session_id=session.session_id,
         title=session.title,
-        call=call_context(),
+        call=exchange.call(),
     )
     await exchange.reply_json(made, status=201)
 
@@ -69,7 +70,9 @@ async def create_session(exchange: Exchange, session: NewSession) -> None:
 async def get_session(exchange: Exchange, _: None) -> None:
     """One session."""
     found = await exchange.backend.service.sessions.get(
-        _session_id(exchange), user_id=exchange.query.user_id, call=call_context()
+        _session_id(exchange),
+        user_id=exchange.user_id(exchange.query.user_id),
+        call=exchange.call(),
     )
     await exchange.reply_json(found)
 
@@ -78,10 +81,10 @@ async def update_session(exchange: Exchange, changes: SessionChanges) -> None:
     """Set title or metadata."""
     changed = await exchange.backend.service.sessions.update(
         _session_id(exchange),
-        user_id=exchange.query.user_id,
+        user_id=exchange.user_id(exchange.query.user_id),
         title=changes.title,
         metadata=changes.metadata,
-        call=call_context(),
+        call=exchange.call(),
     )
     await exchange.reply_json(changed)
 
@@ -89,7 +92,9 @@ async def update_session(exchange: Exchange, changes: SessionChanges) -> None:
 async def delete_session(exchange: Exchange, _: None) -> None:
     """Remove a session with its messages."""
     await exchange.backend.service.sessions.delete(
-        _session_id(exchange), user_id=exchange.query.user_id, call=call_context()
+        _session_id(exchange),
+        user_id=exchange.user_id(exchange.query.user_id),
+        call=exchange.call(),
     )
     await exchange.reply_nothing()
 
@@ -99,11 +104,11 @@ async def list_messages(exchange: Exchange, _: None) -> None:
     query: MessagesQuery = exchange.query
     page = await exchange.backend.service.sessions.messages(
         _session_id(exchange),
-        user_id=query.user_id,
+        user_id=exchange.user_id(query.user_id),
         limit=query.limit,
         cursor=query.cursor,
         newest_first=query.order == "desc",
-        call=call_context(),
+        call=exchange.call(),
     )
     await exchange.reply_json(page)
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from msgspec.structs import asdict
 
 from pyeino.errors import as_app_error
-from pyeino.monitoring import bind_request, request_context, request_span
+from pyeino.monitoring import bind_request, request_span
 from pyeino.server._asgi import ClientGoneError, RequestRecord
 from pyeino.server._backend import Backend
+from pyeino.server._caller import Caller, call_context, require_scope
 from pyeino.server._errors import note_failure
 from pyeino.server._observe import CLIENT_CLOSED, report
 from pyeino.server._socket_frames import (
@@ -25,8 +26,11 @@ from pyeino.server._socket_frames import (
     TerminalFrame,
     error_frame,
 )
-from pyeino.service import CallContext, ChatChunk
+from pyeino.service import ChatChunk
 from pyeino.streams import Stream
+
+SCOPE = "chat"
+"""What a caller has to be allowed for each request, as for the socket itself."""
 
 METHOD = "WS"
 """What stands for the method of such a request in metrics and logs."""
@@ -35,8 +39,8 @@ METHOD = "WS"
 class SocketRequest:
     """A request under way. `run` gives its one terminal frame; the caller sends it.
 
-    It passes the same gate, counts in the same metrics and writes the same log line as a request
-    over HTTP; its `request_id` is the one of the log.
+    It passes the same checks, limits and gate, counts in the same metrics and writes the same log
+    line as a request over HTTP; its `request_id` is the one of the log.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class SocketRequest:
         backend: Backend,
         frame: AskFrame,
         *,
+        caller: Caller | None,
         send: Callable[[ServerFrame], Awaitable[None]],
         endpoint: str,
         traceparent: str | None,
@@ -51,6 +56,7 @@ class SocketRequest:
         self.id = frame.request_id
         self._backend = backend
         self._frame = frame
+        self._caller = caller
         self._send = send
         self._traceparent = traceparent
         self._message_id = ""
@@ -99,6 +105,7 @@ class SocketRequest:
 
     async def _run(self) -> TerminalFrame:
         try:
+            await self._identify()
             with self._backend.gate.admit():
                 return await self._answer_or_cancel()
         except ClientGoneError:
@@ -108,6 +115,15 @@ class SocketRequest:
             self._record.status = error.http_status
             note_failure(self._record, error, self._backend.logger)
             return error_frame(error, request_id=self.id)
+
+    async def _identify(self) -> None:
+        """Check and count this request: the token of a long-lived socket may have ended."""
+        if self._caller is None:
+            return
+        self._caller = caller = await self._backend.doorkeeper.identify_again(self._caller)
+        require_scope(caller, SCOPE)
+        if caller.budget is not None:
+            await caller.budget.take_request()
 
     async def _answer_or_cancel(self) -> TerminalFrame:
         async with asyncio.TaskGroup() as tasks:
@@ -140,7 +156,7 @@ class SocketRequest:
         return DoneFrame(request_id=self.id, message_id=self._message_id)
 
     def _open(self) -> Stream[ChatChunk]:
-        call = CallContext(request_id=request_context().request_id)
+        call = call_context(self._caller)
         service, frame = self._backend.service, self._frame
         if isinstance(frame, ChatFrame):
             return service.stream_chat(frame, call=call)

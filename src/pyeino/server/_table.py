@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,15 @@ import msgspec
 from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pyeino.errors import NotFoundError, ValidationError
+from pyeino.errors import DeclarationError, NotFoundError, ValidationError
 from pyeino.server._asgi import record_of
 from pyeino.server._backend import Backend
+from pyeino.server._caller import OPEN, caller_of, require_scope
 from pyeino.server._exchange import Exchange, Handler
 from pyeino.server._guards import require_json
 from pyeino.wire import decode_json, decode_query
+
+_LAST_STEP = re.compile(r"\w+}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,8 @@ class RouteEntry:
 
     `request` and `response` are the records of the bodies (None: no body, or not JSON, then
     `media` says what). `query` is the record of the parameters, `status` what a success answers.
+    `scope` is what a caller has to be allowed, or PUBLIC, SELF or SIGNED_IN. A request whose
+    record has defaults for all fields may be left out where `optional_body`.
     `streamed` is the record of each event of an event stream; a route with both answers either.
     `errors` are the statuses that the route itself may answer besides those of every route,
     `reports` those that carry a record of their own instead of an error. `socket` makes what
@@ -33,6 +39,7 @@ class RouteEntry:
 
     method: str
     path: str
+    scope: str
     summary: str
     handler: Handler
     tag: str
@@ -47,6 +54,7 @@ class RouteEntry:
     errors: tuple[int, ...] = ()
     reports: Mapping[int, Any] = field(default_factory=dict[int, Any])
     hidden: bool = False
+    optional_body: bool = False
 
 
 def build_router(entries: Sequence[RouteEntry], backend: Backend) -> Router:
@@ -56,7 +64,7 @@ def build_router(entries: Sequence[RouteEntry], backend: Backend) -> Router:
         by_path.setdefault(entry.path, []).append(entry)
     routes: list[BaseRoute] = [_TableRoute(path, rows, backend) for path, rows in by_path.items()]
     routes += [
-        WebSocketRoute(entry.path, entry.socket(backend))
+        WebSocketRoute(entry.path, _SocketEndpoint(entry, entry.socket(backend)))
         for entry in entries
         if entry.socket is not None
     ]
@@ -95,11 +103,14 @@ class _Endpoint:
 
     def __init__(self, entry: RouteEntry, backend: Backend) -> None:
         self._handler = entry.handler
+        self._scope = entry.scope
         self._backend = backend
+        self._default = entry.request() if entry.optional_body else None
         self._query = entry.query
         self._decoder = None if entry.request is None else msgspec.json.Decoder[Any](entry.request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_scope(caller_of(scope), self._scope)
         query = None
         if self._query is not None:
             query = decode_query(scope["query_string"], self._query)
@@ -108,9 +119,58 @@ class _Endpoint:
         )
         body = None
         if self._decoder is not None:
-            require_json(scope)
-            body = decode_json(await exchange.read_body(), self._decoder)
+            body = await self._read(scope, exchange, self._decoder)
         await self._handler(exchange, body)
+
+    async def _read(
+        self, scope: Scope, exchange: Exchange, decoder: msgspec.json.Decoder[Any]
+    ) -> Any:
+        if self._default is None:
+            require_json(scope)
+            return decode_json(await exchange.read_body(), decoder)
+        body = await exchange.read_body()
+        if not body:
+            return self._default
+        require_json(scope)
+        return decode_json(body, decoder)
+
+
+class _SocketEndpoint:
+    """A WebSocket's route behind the scope that the table asks for."""
+
+    def __init__(self, entry: RouteEntry, app: ASGIApp) -> None:
+        self._scope = entry.scope
+        self._app = app
+        self._path = entry.path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record_of(scope).endpoint = self._path
+        require_scope(caller_of(scope), self._scope)
+        await self._app(scope, receive, send)
+
+
+def open_paths(entries: Sequence[RouteEntry]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The paths that need no credentials with their scope, and the folders that need none.
+
+    DeclarationError for a path that is open for one method only, or a template that is open
+    elsewhere than in its last step: what is open is decided by path.
+    """
+    paths: dict[str, str] = {}
+    folders: list[str] = []
+    for entry in entries:
+        others = {one.scope for one in entries if one.path == entry.path}
+        folder, mark, rest = entry.path.partition("{")
+        if entry.scope in OPEN and (len(others) > 1 or (mark and not _LAST_STEP.fullmatch(rest))):
+            raise DeclarationError(
+                f"{entry.method} {entry.path} cannot be open",
+                expected="one scope for all methods of a path, and a parameter as its last step",
+                found=", ".join(sorted(others)),
+            )
+        if entry.scope in OPEN and mark:
+            folders.append(folder)
+        elif entry.scope in OPEN:
+            paths[entry.path] = entry.scope
+    return paths, tuple(folders)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

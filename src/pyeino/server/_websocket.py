@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from pyeino.errors import AppError, RateLimitError, ValidationError
 from pyeino.server._asgi import ClientGoneError, abort_connection, header, record_of
 from pyeino.server._backend import Backend
+from pyeino.server._caller import caller_of
 from pyeino.server._exchange import Exchange
 from pyeino.server._socket_frames import (
     AskFrame,
@@ -26,6 +27,9 @@ from pyeino.server._socket_frames import (
 from pyeino.server._socket_request import SocketRequest
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+
+SUBPROTOCOL = "pyeino"
+"""What a browser offers beside `bearer.<token>`, and gets back."""
 
 NORMAL = 1000
 UNSUPPORTED_DATA = 1003
@@ -63,6 +67,11 @@ async def upgrade_required(exchange: Exchange, _: None) -> None:
     )
 
 
+def _protocol_of(scope: Scope) -> str | None:
+    """Our subprotocol when it was offered: browsers want one of theirs back, never the token."""
+    return SUBPROTOCOL if SUBPROTOCOL in (scope.get("subprotocols") or ()) else None
+
+
 @dataclass(slots=True)
 class _Running:
     request: SocketRequest
@@ -92,7 +101,9 @@ class _Socket:
     async def serve(self) -> None:
         """Open, serve, close; nothing is under way any more when it returns."""
         await self._receive()
-        await self._asgi_send({"type": "websocket.accept", "headers": []})
+        await self._asgi_send(
+            {"type": "websocket.accept", "headers": [], "subprotocol": _protocol_of(self._scope)}
+        )
         with self._backend.sockets.add() as leave:
             close = await self._serve_until(leave)
             if close.code is not None and not self._gone.is_set():
@@ -190,6 +201,7 @@ class _Socket:
         request = SocketRequest(
             self._backend,
             frame,
+            caller=caller_of(self._scope),
             send=self._send,
             endpoint=record_of(self._scope).endpoint,
             traceparent=header(self._scope, b"traceparent"),

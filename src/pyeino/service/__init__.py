@@ -2,6 +2,7 @@
 
 from pyeino.service._api_keys import CreatedApiKey, create_api_key
 from pyeino.service._authenticator import Authenticator
+from pyeino.service._budget import TokenBudget, estimate_tokens
 from pyeino.service._chat_service import ChatService
 from pyeino.service._embeddings import EmbeddingAnswer, Embeddings
 from pyeino.service._ids import generate_message_id
@@ -71,6 +72,7 @@ __all__ = [
     "SessionRecord",
     "Sessions",
     "StopReason",
+    "TokenBudget",
     "TokenUsage",
     "ToolInput",
     "build_messages",
@@ -83,6 +85,7 @@ __all__ = [
     "default_chat_chain",
     "default_rag_chain",
     "default_tool_chain",
+    "estimate_tokens",
     "generate_message_id",
     "mark_context",
     "retriever_probe",

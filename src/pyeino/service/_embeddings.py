@@ -10,8 +10,11 @@ from pyeino.callbacks import Handler, RunInfo, told, trace_info_of
 from pyeino.components import Embedder, EmbedderCall
 from pyeino.errors import AppError, ExternalError, NotFoundError
 from pyeino.monitoring import Logger
+from pyeino.service._budget import TokenBudget, estimate_tokens
+from pyeino.service._finally import finish_anyway
 from pyeino.service._limits import ServiceLimits
 from pyeino.service._outcome import timeout_error
+from pyeino.service._records import CallContext
 from pyeino.service._validation import DEFAULT_MODEL, check_text, invalid
 
 MAX_TEXTS = 2048
@@ -52,8 +55,14 @@ class Embeddings:
             trace=trace_info_of(embedder),
         )
 
-    async def embed(self, texts: Sequence[str], *, model: str = DEFAULT_MODEL) -> EmbeddingAnswer:
-        """Embed 1 to 2048 `texts`.
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str = DEFAULT_MODEL,
+        call: CallContext | None = None,
+    ) -> EmbeddingAnswer:
+        """Embed 1 to 2048 `texts`; they count in the budget of `call`, if it has one.
 
         NotFoundError EMBEDDINGS_NOT_CONFIGURED or MODEL_NOT_FOUND, ValidationError for a text
         that is empty or too long, InternalError TIMEOUT (504), ExternalError EMBEDDING_FAILED.
@@ -76,8 +85,25 @@ class Embeddings:
             raise invalid("input", f"1 to {MAX_TEXTS} texts", f"{len(texts)}")
         for index, text in enumerate(texts):
             check_text(f"input[{index}]", text, self._limits.message_bytes)
-        vectors = await self._ask(embedder, texts)
+        budget = call.budget if call is not None else None
+        if budget is None:
+            vectors = await self._ask(embedder, texts)
+        else:
+            vectors = await self._ask_within(budget, embedder, texts)
         return EmbeddingAnswer(vectors=tuple(vectors), model=self.model)
+
+    async def _ask_within(
+        self, budget: TokenBudget, embedder: Embedder, texts: Sequence[str]
+    ) -> list[list[float]]:
+        cost = sum(estimate_tokens(text) for text in texts)
+        used = 0
+        await finish_anyway(budget.reserve(prompt_tokens=cost, max_tokens=0), name="reserve tokens")
+        try:
+            vectors = await self._ask(embedder, texts)
+            used = cost
+        finally:
+            await finish_anyway(budget.settle(used), name="settle tokens")
+        return vectors
 
     async def _ask(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
         seconds = self._limits.timeout

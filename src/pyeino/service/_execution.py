@@ -15,6 +15,7 @@ from pyeino.compose import Compiled, RunOptions
 from pyeino.errors import AppError, InternalError
 from pyeino.monitoring import Logger, Metrics
 from pyeino.schema import Message, Role
+from pyeino.service._budget import Spending
 from pyeino.service._history import TurnRecord
 from pyeino.service._ids import generate_message_id
 from pyeino.service._inputs import RAGInput
@@ -91,6 +92,7 @@ class Execution:
         self._answer = Answer()
         self._selection: Selection | None = None
         self._stage = Stage.CHECK
+        self._spending = Spending(call.budget)
         self._session_id = request.session_id or ""
         self._record = TurnRecord(
             parts.sessions,
@@ -118,7 +120,7 @@ class Execution:
         run.seal()
         outcome = self._outcome(status, error, time.perf_counter() - started)
         try:
-            await self._record.close(self._session_id, outcome)
+            await self._close(outcome)
         except asyncio.CancelledError:
             # Only the owner's own end can still cancel here; the outcome is stored by now, and
             # the run ends with this function, which is all that the cancel wants.
@@ -131,9 +133,17 @@ class Execution:
         self._tell(outcome)
         return outcome
 
+    async def _close(self, outcome: Outcome) -> None:
+        completed = outcome.status is MessageStatus.COMPLETED
+        try:
+            await self._spending.settle(self._answer, completed=completed)
+        finally:
+            await self._record.close(self._session_id, outcome)
+
     async def _answer_in_time(self) -> None:
         parts = self._parts
         check_request(self._request, self._call, limits=parts.limits, models=parts.models)
+        await self._reserve()
         seconds = self._options.timeout or parts.limits.timeout
         deadline = asyncio.timeout(seconds)
         try:
@@ -144,6 +154,15 @@ class Execution:
             if not deadline.expired():
                 raise
             raise timeout_error(seconds=seconds, cause=error) from error
+
+    async def _reserve(self) -> None:
+        self._stage = Stage.BUDGET
+        callers = self._call.model_options
+        await self._spending.reserve(
+            self._request,
+            options=self._options,
+            max_tokens=callers.max_tokens if callers is not None else None,
+        )
 
     async def _prepare(self) -> Turn:
         """Choose the chain, put the conversation together, store that it has begun."""

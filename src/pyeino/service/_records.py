@@ -6,13 +6,16 @@ Optional fields that are absent are left out. Times are seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyeino.components import ModelOptions
 from pyeino.schema import ToolCall
+
+if TYPE_CHECKING:
+    from pyeino.service._budget import TokenBudget
 
 
 class ChatOptions(
@@ -134,7 +137,8 @@ class CallContext:
 
     `message_id` is the answer's id, made by the service when None. `user_id` is the principal:
     when set, the request has to be its own. `model_options` fills up what the request's options
-    do not say (stop, seed, top_p, …). `store=False` keeps the turn out of the history.
+    do not say (stop, seed, top_p, …). `store=False` keeps the turn out of the history. `budget`
+    is what the caller may spend; None: nobody counts.
     """
 
     message_id: str | None = None
@@ -142,3 +146,4 @@ class CallContext:
     user_id: str | None = None
     model_options: ModelOptions | None = None
     store: bool = True
+    budget: TokenBudget | None = None

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     """How far a run had come; the value is the label that its error is counted under."""
 
     CHECK = "invalid_request"
+    BUDGET = "rate_limit_exceeded"
     SELECTION = "chain_selection_error"
     HISTORY = "message_history_error"
     EXECUTION = "chain_execution_error"
@@ -24,6 +25,7 @@ class Stage(StrEnum):
 
 _MESSAGES = {
     Stage.CHECK: "Chat request refused",
+    Stage.BUDGET: "Chat request over its limit",
     Stage.SELECTION: "Chain selection failed",
     Stage.HISTORY: "Failed to open the session",
     Stage.EXECUTION: "Chain execution failed",

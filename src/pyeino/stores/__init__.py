@@ -46,7 +46,12 @@ from pyeino.stores._queue import (
     clean_reason,
     given_up,
 )
-from pyeino.stores._rate_limit import RateLimitDecision, RateLimitStore, check_rate_limit
+from pyeino.stores._rate_limit import (
+    RateLimitDecision,
+    RateLimitStore,
+    check_rate_limit,
+    check_settlement,
+)
 from pyeino.stores._records import (
     MessageStatus,
     MessageUsage,
@@ -102,6 +107,7 @@ __all__ = [
     "check_limit",
     "check_message",
     "check_rate_limit",
+    "check_settlement",
     "check_ttl",
     "clean_reason",
     "decode_blob_cursor",

@@ -39,6 +39,26 @@ class RateLimitStore(Protocol):
         """
         ...
 
+    async def settle(
+        self, key: str, *, rate: float, burst: int, reserved: int, used: int
+    ) -> RateLimitDecision:
+        """Correct what was taken: of `reserved` tokens, taken before, `used` were needed.
+
+        What was not needed goes back, up to the burst; what was needed on top is taken although
+        it may not be there: the bucket is then in debt, at most one burst, and lets nobody
+        through until the debt is gone. The answer is always allowed and tells what is left.
+        ValidationError INVALID_REQUEST for numbers below 0.
+        """
+        ...
+
+
+def check_settlement(*, rate: float, burst: int, reserved: int, used: int) -> None:
+    """Raise ValidationError INVALID_REQUEST for numbers that nobody can have used."""
+    check_rate_limit(rate=rate, burst=burst, n=1)
+    for name, count in (("reserved", reserved), ("used", used)):
+        if count < 0:
+            raise invalid_argument(name, expected="at least 0", found=f"{count}")
+
 
 def check_rate_limit(*, rate: float, burst: int, n: int) -> None:
     """Raise ValidationError INVALID_REQUEST for numbers that no bucket can have."""

@@ -113,6 +113,39 @@ async def check_the_rate_over_time(replicas: Sequence[RateLimitStore]) -> None:
     expect(passed >= burst, "the burst passes")
 
 
+async def check_settling_gives_back(replicas: Sequence[RateLimitStore]) -> None:
+    """What was reserved and not used can be taken again, up to the burst, on every replica."""
+    first, last = replicas[0], replicas[-1]
+    expect((await first.acquire("k", rate=_NEVER, burst=10, n=8)).allowed, "it starts full")
+    settled = await last.settle("k", rate=_NEVER, burst=10, reserved=8, used=3)
+    expect_equal((settled.allowed, settled.remaining), (True, 7), "five of eight come back")
+    again = await first.acquire("k", rate=_NEVER, burst=10, n=7)
+    expect_equal((again.allowed, again.remaining), (True, 0), "what came back can be taken")
+    full = await last.settle("k", rate=_NEVER, burst=10, reserved=100, used=0)
+    expect_equal(full.remaining, 10, "no more comes back than the burst")
+    unknown = await first.settle("new", rate=_NEVER, burst=10, reserved=5, used=0)
+    expect_equal(unknown.remaining, 10, "a bucket that was forgotten is full")
+
+
+async def check_settling_takes_more(replicas: Sequence[RateLimitStore]) -> None:
+    """What was used on top is taken, into debt where it has to, and the debt has an end."""
+    first, last = replicas[0], replicas[-1]
+    expect((await first.acquire("k", rate=_NEVER, burst=10, n=4)).allowed, "it starts full")
+    settled = await last.settle("k", rate=_NEVER, burst=10, reserved=4, used=9)
+    expect_equal(settled.remaining, 1, "five more are taken")
+    settled = await last.settle("k", rate=_NEVER, burst=10, reserved=0, used=6)
+    expect_equal(settled.remaining, 0, "a debt shows as nothing left")
+    refused = await first.acquire("k", rate=_NEVER, burst=10)
+    expect(not refused.allowed, "nobody passes while there is a debt")
+    expect(5.9e6 < refused.retry_after <= 6e6, "the debt counts in the time to wait")
+    await last.settle("k", rate=_NEVER, burst=10, reserved=0, used=1_000_000)
+    refused = await first.acquire("k", rate=_NEVER, burst=10)
+    expect(refused.retry_after <= 11e6, "the debt is one burst at the most")
+    for reserved, used in ((-1, 0), (0, -1)):
+        call = first.settle("k", rate=1.0, burst=10, reserved=reserved, used=used)
+        await expect_error(call, "INVALID_REQUEST", f"settling {reserved}, {used} is refused")
+
+
 RATE_LIMIT_CHECKS: Final[tuple[RateLimitCheck, ...]] = (
     check_a_bucket_starts_full,
     check_several_tokens,
@@ -121,5 +154,7 @@ RATE_LIMIT_CHECKS: Final[tuple[RateLimitCheck, ...]] = (
     check_a_changed_limit,
     check_no_over_admission,
     check_the_rate_over_time,
+    check_settling_gives_back,
+    check_settling_takes_more,
 )
 """Every check; each wants replicas whose buckets are new."""

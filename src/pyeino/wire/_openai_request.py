@@ -1,6 +1,6 @@
 """The body of POST /v1/chat/completions: what is honoured, ignored and refused.
 
-Rule. A field that only hints (who asks, where to cache, how much to think) is ignored, and so is
+Rule. A field that only hints (where to cache, how much to think) is ignored, and so is
 a field nobody knows. A field that would make the answer another one than the caller will get
 (more choices, log probabilities, audio, penalties) is refused with its name, unless its
 value is the one that asks for nothing.
@@ -25,7 +25,6 @@ IGNORED_FIELDS = (
     "reasoning_effort",
     "safety_identifier",
     "service_tier",
-    "user",
     "verbosity",
 )
 """Fields of OpenAI's API that are accepted and have no effect."""
@@ -95,6 +94,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `metadata` is stored with the conversation; its `session_id` names the session that this goes
     on with, and its `history` ("session" or "none") says whether the model sees that session.
+    `user` is whose turn it is, where the server knows users; it has no effect else.
     """
 
     messages: Annotated[tuple[CompletionMessage, ...], Meta(min_length=1, max_length=MAX_MESSAGES)]
@@ -108,6 +108,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: str | Annotated[tuple[str, ...], Meta(max_length=MAX_STOPS)] | None = None
     seed: int | None = None
     store: bool | None = None
+    user: str | None = None
     metadata: dict[str, str] | None = None
     response_format: ResponseFormat | None = None
     n: Any = None

@@ -2,7 +2,7 @@
 
 from pyeino.wiring._build import Application, build, make_logger, service_limits
 from pyeino.wiring._chain import UnfitChainError, as_chat_chain
-from pyeino.wiring._checks import is_loopback
+from pyeino.wiring._check_access import is_loopback
 from pyeino.wiring._convert import parse_duration
 from pyeino.wiring._databases import (
     database_schema,

@@ -17,7 +17,7 @@ from pyeino.monitoring import (
     TracingHandler,
 )
 from pyeino.schema import Message
-from pyeino.service import ChatInput, ChatService, ServiceLimits
+from pyeino.service import Authenticator, ChatInput, ChatService, ServiceLimits
 from pyeino.stores import (
     BlobStore,
     Cache,
@@ -26,6 +26,7 @@ from pyeino.stores import (
     RateLimitStore,
     SessionRepository,
 )
+from pyeino.wiring._auth import open_authenticator
 from pyeino.wiring._chains import Chains, default_chains, own_chain
 from pyeino.wiring._databases import Database, open_database
 from pyeino.wiring._encryption import conversations_of
@@ -46,8 +47,8 @@ class Application:
     it is switched off) and `rate_limits` are shared by all replicas when `redis.url` is set.
     `queue` holds ingestion jobs, `blobs` the files they speak of: embedded, or on the servers of
     `queue.url` and `storage.url`.
-    `retrieval` is None where it is turned off, or its extra is not installed; `tracing` is None
-    where it is off.
+    `retrieval` is None where it is turned off, or its extra is not installed, `tracing`
+    where it is off, `authenticator` where nobody is asked who they are.
     """
 
     service: ChatService
@@ -61,6 +62,7 @@ class Application:
     blobs: BlobStore
     retrieval: Retrieval | None = None
     tracing: Tracing | None = None
+    authenticator: Authenticator | None = None
 
 
 @asynccontextmanager
@@ -84,7 +86,7 @@ async def build(
         tracing = await open_tracing(settings, stack, logger=log, metrics=metrics)
         database = await open_database(settings, logger=log)
         stack.push_async_callback(database.aclose)
-        shared = await open_shared(settings, stack)
+        shared = await open_shared(settings, stack, log=log, metrics=metrics)
         scope = database.scope()
         jobs = await open_jobs(settings, stack, scope=scope)
         await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
@@ -93,6 +95,7 @@ async def build(
         chains = own_chain(chat_chain) or await default_chains(
             settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
         )
+        authenticator = await open_authenticator(settings, stack, scope, log=log)
         service = await stack.enter_async_context(
             _make_service(
                 settings,
@@ -117,6 +120,7 @@ async def build(
             blobs=jobs.blobs,
             retrieval=chains.retrieval,
             tracing=tracing,
+            authenticator=authenticator,
         )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 import re
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from pyeino.errors import MissingDependencyError, ValidationError
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.security import decode_key
+from pyeino.wiring._check_access import check_access
 from pyeino.wiring._keys import all_keys
+from pyeino.wiring._located import problem_at, value_at
 from pyeino.wiring._placeholders import check_placeholders
 from pyeino.wiring._problem import SettingProblem
 from pyeino.wiring._tree import (
@@ -29,7 +29,6 @@ from pyeino.wiring._tree import (
 # take it and do nothing would be a lie.
 NOT_IN_THIS_VERSION = {
     "rag.vector_store.url": "Remove it: passages are kept in the database of the sessions",
-    "auth.": "Remove it; keep the server on 127.0.0.1 or behind a proxy that authenticates",
 }
 _ONLY_POSTGRES = tuple(
     f"database.{name}"
@@ -46,16 +45,6 @@ GUIDE_WORDS = {
 }
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check(settings: Settings) -> list[SettingProblem]:
     """All that is wrong with settings whose keys are each right by themselves."""
     return [
@@ -68,28 +57,8 @@ def check(settings: Settings) -> list[SettingProblem]:
         *_check_model(settings),
         *_check_retrieval(settings),
         *_check_tracing(settings),
-        *_check_exposure(settings),
+        *check_access(settings),
     ]
-
-
-def value_at(settings: Settings, path: str) -> Any:
-    """The value of the key at `path`."""
-    value: Any = settings
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def problem_at(settings: Settings, path: str, message: str, *, remedy: str) -> SettingProblem:
-    """A problem of the key at `path`, with its value and origin."""
-    key = all_keys()[path]
-    return SettingProblem(
-        key=path,
-        value=key.shown(value_at(settings, path)),
-        origin=settings.origins.get(path, "default"),
-        message=message,
-        remedy=remedy,
-    )
 
 
 def _check_not_in_this_version(settings: Settings) -> Iterator[SettingProblem]:
@@ -354,23 +323,3 @@ def _check_tracing(settings: Settings) -> Iterator[SettingProblem]:
 def is_header(name: str, value: str) -> bool:
     """Whether HTTP can carry a header of this name and value."""
     return _HEADER_NAME.fullmatch(name) is not None and value.isascii() and value.isprintable()
-
-
-def _check_exposure(settings: Settings) -> Iterator[SettingProblem]:
-    server = settings.server
-    open_to_all = not is_loopback(server.host) and not settings.auth.enabled
-    if open_to_all and not server.allow_public_without_auth:
-        yield problem_at(
-            settings,
-            "server.host",
-            "everybody who reaches this machine could use the server: this version has no auth",
-            remedy="Listen on 127.0.0.1; or, behind a proxy that authenticates, "
-            "set server.allow_public_without_auth: true",
-        )
-    if settings.environment == "production" and not settings.auth.enabled:
-        yield problem_at(
-            settings,
-            "environment",
-            "production needs auth, which is not in this version",
-            remedy="Run with ENV=staging behind a proxy that authenticates",
-        )

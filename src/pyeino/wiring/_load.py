@@ -20,7 +20,7 @@ from pyeino.wiring._sources import (
     read_environment,
     read_overrides,
 )
-from pyeino.wiring._tree import Settings
+from pyeino.wiring._tree import ANY_HOST, Settings
 
 DEFAULT_ORIGIN = "default"
 
@@ -55,6 +55,8 @@ def load_settings(
             problem = _apply(entry, values, origins)
             if problem is not None:
                 problems.append(problem)
+    if values["auth.enabled"] and origins["server.host"] == DEFAULT_ORIGIN:
+        values["server.host"] = ANY_HOST
     settings = _assemble(values, origins)
     refused = {problem.key for problem in problems}
     problems.extend(one for one in check(settings) if not _follows(one, refused))

@@ -10,7 +10,7 @@ import msgspec
 
 from pyeino.components import CacheManager, ChatModel, Tool, with_cache
 from pyeino.errors import MissingDependencyError
-from pyeino.integrations.memory import MemoryCache, MemoryRateLimit
+from pyeino.integrations.memory import MemoryCache, MemoryRateLimit, StandbyRateLimit
 from pyeino.monitoring import Logger, Metrics
 from pyeino.stores import Cache, RateLimitStore
 from pyeino.wiring._models import OpenModel
@@ -19,6 +19,8 @@ from pyeino.wiring._tree import Settings
 Probe = Callable[[], Awaitable[None]]
 CHAT_CACHE = "chat"
 TOOL_CACHE = "tool"
+COMPONENT = "rate_limit"
+"""The component type under which failures of the shared limits are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +32,22 @@ class SharedStores:
     probes: dict[str, Probe]
 
 
-async def open_shared(settings: Settings, stack: AsyncExitStack) -> SharedStores:
+async def open_shared(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    log: Logger | None = None,
+    metrics: Metrics | None = None,
+) -> SharedStores:
     """The shared stores of `settings`, closed by `stack`: on Redis when `redis.url` is set.
+
+    While Redis is in trouble each process keeps the limits by itself; `log` and `metrics` are
+    told.
 
     Raises ExternalError REDIS_UNREACHABLE or REDIS_REFUSED when Redis does not answer.
     """
     if settings.redis.url:
-        return await _open_redis(settings, stack)
+        return await _open_redis(settings, stack, log=log, metrics=metrics)
     cache: MemoryCache | None = None
     if settings.cache.enabled:
         cache = MemoryCache(
@@ -48,7 +59,9 @@ async def open_shared(settings: Settings, stack: AsyncExitStack) -> SharedStores
     return SharedStores(cache=cache, rate_limits=limits, probes={})
 
 
-async def _open_redis(settings: Settings, stack: AsyncExitStack) -> SharedStores:
+async def _open_redis(
+    settings: Settings, stack: AsyncExitStack, *, log: Logger | None, metrics: Metrics | None
+) -> SharedStores:
     try:
         from pyeino.integrations.redis import RedisDatabase
     except ImportError as error:
@@ -61,9 +74,29 @@ async def _open_redis(settings: Settings, stack: AsyncExitStack) -> SharedStores
     )
     return SharedStores(
         cache=database.cache() if settings.cache.enabled else None,
-        rate_limits=database.rate_limit(),
+        rate_limits=_with_standby(database.rate_limit(), stack, log=log, metrics=metrics),
         probes={"redis": database.check},
     )
+
+
+def _with_standby(
+    shared: RateLimitStore, stack: AsyncExitStack, *, log: Logger | None, metrics: Metrics | None
+) -> RateLimitStore:
+    """`shared`, and limits of this process alone while it is in trouble: counted and logged."""
+    standby = MemoryRateLimit()
+    stack.push_async_callback(standby.close)
+
+    def trouble(error: Exception) -> None:
+        if metrics is not None:
+            metrics.inc_component_errors(COMPONENT, "redis", type(error).__name__)
+        if log is not None:
+            log.warn("Limits are kept by this process alone: the shared store fails", error=error)
+
+    def recovery() -> None:
+        if log is not None:
+            log.info("Limits are shared again")
+
+    return StandbyRateLimit(shared, standby, on_trouble=trouble, on_recovery=recovery)
 
 
 def cached_model(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
-from pyeino.wiring._checks import value_at
 from pyeino.wiring._keys import all_keys
+from pyeino.wiring._located import value_at
 from pyeino.wiring._tree import Settings
 
 

@@ -23,6 +23,7 @@ OWN_NAMES = {
 _OTHER_VARIABLES = frozenset(
     {
         CONFIG_VARIABLE,
+        "PYEINO_API_KEY",
         "PYEINO_COMPOSE_DIR",
         "PYEINO_MODELS_DIR",
         "PYEINO_REQUIRE",

@@ -23,6 +23,7 @@ SQLITE_PREFIX = "sqlite:///"
 FILE_PREFIX = "file://"
 S3_PREFIX = "s3://"
 LOCAL_DIMENSION = 384
+ANY_HOST = "0.0.0.0"  # noqa: S104 (only with auth, or where somebody has asked for it)
 
 DURATION = "duration"
 SECRET = "secret"  # noqa: S105 (a marker, not a secret)
@@ -34,6 +35,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Secret = Annotated[str, Meta(extra={"kind": SECRET})]
 Secrets = Annotated[tuple[str, ...], Meta(extra={"kind": SECRET})]
+Lifetime = Annotated[float, Meta(gt=0, le=31_536_000, extra={"kind": DURATION})]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +49,10 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerSettings(_Section, frozen=True, kw_only=True):
-    """Where the server listens and how long it waits."""
+    """Where the server listens and how long it waits.
+
+    `host` is ANY_HOST where auth is enabled and nobody has said otherwise.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -60,6 +65,8 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     allow_public_without_auth: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
 
 
 class DatabaseSettings(_Section, frozen=True, kw_only=True):
@@ -162,6 +169,7 @@ class MetricsSettings(_Section, frozen=True, kw_only=True):
 
     enabled: bool = True
     path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9/_.-]+$")] = "/metrics"
+    token: Secret = ""
 
 
 class TracingSettings(_Section, frozen=True, kw_only=True):
@@ -176,9 +184,16 @@ class TracingSettings(_Section, frozen=True, kw_only=True):
 
 
 class AuthSettings(_Section, frozen=True, kw_only=True):
-    """Who may ask."""
+    """Who may ask. Secrets are at least 32 bytes."""
 
     enabled: bool = False
+    jwt_secret: Secret = ""
+    previous_jwt_secrets: Secrets = ()
+    token_expiry: Lifetime = 900.0
+    refresh_expiry: Lifetime = 604_800.0
+    issuer: Annotated[str, Meta(min_length=1, max_length=200)] = "pyeino"
+    audience: Annotated[str, Meta(min_length=1, max_length=200)] = "pyeino"
+    bootstrap_key: Secret = ""
 
 
 class LimitsSettings(_Section, frozen=True, kw_only=True):
@@ -194,6 +209,9 @@ class LimitsSettings(_Section, frozen=True, kw_only=True):
     max_tokens: Positive = 131_072
     timeout: Duration = 300.0
     active_runs: Positive = 1024
+    requests_per_minute: Positive | None = None
+    burst: Positive | None = None
+    tokens_per_minute: Positive | None = None
 
 
 class CacheSettings(_Section, frozen=True, kw_only=True):

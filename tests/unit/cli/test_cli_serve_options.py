@@ -27,6 +27,13 @@ _CHANGED = {
     "limits.max_requests": "9",
     "limits.max_connections": "10",
     "metrics.path": "/m",
+    "metrics.token": "k3Jx9Qm2Vb7Zp4Lw",
+    "server.trusted_proxies": "10.0.0.1",
+    "server.cors_origins": "https://a.example",
+    "limits.requests_per_minute": "11",
+    "limits.burst": "12",
+    "limits.tokens_per_minute": "13",
+    "llm.max_tokens": "14",
 }
 
 

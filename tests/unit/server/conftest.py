@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx2
 import openai
 import prometheus_client  # noqa: F401 (reads files when first imported: not inside a loop)
 import pytest
+from auth_kit import Guard, guarded_server
 
 from pyeino.components import ModelInfo
 from pyeino.integrations.memory import MemoryDatabase
@@ -165,10 +168,10 @@ class Running:
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
 
-    def openai(self, *, max_retries: int = 0) -> openai.AsyncOpenAI:
+    def openai(self, *, max_retries: int = 0, api_key: str = "none") -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
             base_url=f"{self.url}/v1",
-            api_key="none",
+            api_key=api_key,
             max_retries=max_retries,
             http_client=openai.DefaultAsyncHttpxClient(verify=False),  # no certificates to load
         )
@@ -222,6 +225,8 @@ async def serving(
     logger: Any = None,
     metrics: Metrics | None = None,
     tracing: Tracing | None = None,
+    authenticator: Any = None,
+    rate_limits: Any = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """`service` behind a server that listens on a free port."""
@@ -234,6 +239,8 @@ async def serving(
         logger=logger,
         probes=probes,
         tracing=tracing,
+        authenticator=authenticator,
+        rate_limits=rate_limits,
     )
     where: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -344,3 +351,9 @@ async def serving_replies(*replies: Any, tools: Sequence[Any] = ()) -> AsyncIter
     async with service, serving(service, model, logger=logger, metrics=metrics) as running:
         running.scope = scope
         yield running
+
+
+@pytest.fixture
+def guarded() -> Guard:
+    """`async with guarded(*steps, option=value) as server:` serves with auth."""
+    return partial(guarded_server, sys.modules[__name__])

@@ -148,6 +148,7 @@ async def test_the_description_names_every_route_and_every_reference_resolves(
         ("POST", "/api/v1/chat/multi-turn"),
         ("POST", "/api/v1/chat/multi-turn/stream"),
         ("GET", "/api/v1/ws"),
+        ("GET", "/api/v1/auth/me"),
         ("GET", "/api/v1/sessions"),
         ("POST", "/api/v1/sessions"),
         ("GET", "/api/v1/sessions/{session_id}"),

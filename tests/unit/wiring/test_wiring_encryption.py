@@ -42,7 +42,9 @@ async def _ask(folder: Path, **database: str) -> int:
 
 
 def _whispers(folder: Path) -> int:
-    return sum(path.read_bytes().count(b"whispered") for path in folder.iterdir())
+    return sum(
+        path.read_bytes().count(b"whispered") for path in folder.rglob("*") if path.is_file()
+    )
 
 
 async def test_g131_the_disk_holds_nothing_readable_of_a_served_conversation(

@@ -19,11 +19,13 @@ from pyeino.wiring import (
     parse_duration,
     setting_rows,
 )
-from pyeino.wiring._checks import NOT_IN_THIS_VERSION, value_at
+from pyeino.wiring._checks import NOT_IN_THIS_VERSION
 from pyeino.wiring._keys import Key, all_keys
+from pyeino.wiring._located import value_at
 
 _FILE = Path(__file__).parents[3] / "configs" / "config.yaml"
 
+_SECRET = "g7Hq2Lw9ZsX4cV8bN1mK5jR3tY6uP0aD"
 _KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 # A value for each key that differs from its default, as text and as YAML holds it. What does not
@@ -41,6 +43,8 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "server.allowed_hosts": ("a.example,b.example", ("a.example", "b.example")),
     "server.allowed_origins": ("https://a.example", ("https://a.example",)),
     "server.allow_public_without_auth": ("true", True),
+    "server.trusted_proxies": ("10.0.0.7,10.1.0.0/16", ("10.0.0.7", "10.1.0.0/16")),
+    "server.cors_origins": ("https://a.example", ("https://a.example",)),
     "database.url": ("sqlite:///x/y.db", "sqlite:///x/y.db"),
     "database.pool_size": ("7", 7),
     "database.pool_timeout": ("2s", 2.0),
@@ -69,6 +73,15 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "logging.format": ("json", "json"),
     "metrics.enabled": ("false", False),
     "metrics.path": ("/m/etrics", "/m/etrics"),
+    "metrics.token": ("0123456789abcdef", "0123456789abcdef"),
+    "auth.enabled": ("true", True),
+    "auth.jwt_secret": (_SECRET, _SECRET),
+    "auth.previous_jwt_secrets": (f"{_SECRET}1,{_SECRET}2", (f"{_SECRET}1", f"{_SECRET}2")),
+    "auth.token_expiry": ("5m", 300.0),
+    "auth.refresh_expiry": ("2d", 172_800.0),
+    "auth.issuer": ("us", "us"),
+    "auth.audience": ("them", "them"),
+    "auth.bootstrap_key": (_SECRET, _SECRET),
     "tracing.enabled": ("true", True),
     "tracing.endpoint": ("https://otel.example:4318", "https://otel.example:4318"),
     "tracing.headers": ('{"x-team": "blue"}', {"x-team": "blue"}),
@@ -85,6 +98,9 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "limits.max_tokens": ("9", 9),
     "limits.timeout": ("10s", 10.0),
     "limits.active_runs": ("11", 11),
+    "limits.requests_per_minute": ("60", 60),
+    "limits.burst": ("7", 7),
+    "limits.tokens_per_minute": ("1000", 1000),
     "llm.system_prompt": ("be brief", "be brief"),
     "llm.local.slots": ("2", 2),
     "llm.local.context": ("4096", 4096),
@@ -119,6 +135,11 @@ _COMPANIONS: dict[str, dict[str, str]] = {
     "llm.api_key": {"llm.provider": "openai", "llm.model": "m"},
     "llm.base_url": {"llm.provider": "openai", "llm.model": "m"},
     "llm.retry_count": {"llm.provider": "openai", "llm.model": "m", "llm.api_key": "k"},
+    "auth.enabled": {"auth.jwt_secret": _SECRET},
+    "auth.jwt_secret": {"auth.enabled": "true"},
+    "auth.previous_jwt_secrets": {"auth.enabled": "true", "auth.jwt_secret": _SECRET},
+    "auth.bootstrap_key": {"auth.enabled": "true", "auth.jwt_secret": _SECRET},
+    "limits.burst": {"limits.requests_per_minute": "60"},
     "rag.embedding.provider": {"rag.embedding.model": "e", "rag.embedding.api_key": "k"},
     "rag.embedding.model": {"rag.embedding.provider": "openai", "rag.embedding.api_key": "k"},
     "rag.embedding.api_key": {"rag.embedding.provider": "openai", "rag.embedding.model": "e"},
@@ -167,7 +188,8 @@ def test_g12_every_key_can_be_set_by_each_way(path: str, tmp_path: Path) -> None
     assert by_variable.origins[path] == f"environment {_variable(path)}"
 
     file = tmp_path / "c.yaml"
-    file.write_text(_as_yaml({**companions, path: expected}))
+    typed = {name: yaml.safe_load(value) for name, value in companions.items()}
+    file.write_text(_as_yaml({**typed, path: expected}))
     by_file = load_settings(file, env={})
     assert value_at(by_file, path) == expected
     assert re.fullmatch(rf"{re.escape(str(file))}:\d+", by_file.origins[path])

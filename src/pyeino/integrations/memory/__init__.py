@@ -8,6 +8,7 @@ from pyeino.integrations.memory._repositories import (
     MemoryScope,
     MemorySessionRepository,
 )
+from pyeino.integrations.memory._standby_rate_limit import StandbyRateLimit
 
 __all__ = [
     "MemoryCache",
@@ -16,4 +17,5 @@ __all__ = [
     "MemoryRateLimit",
     "MemoryScope",
     "MemorySessionRepository",
+    "StandbyRateLimit",
 ]

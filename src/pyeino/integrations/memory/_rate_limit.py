@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyeino.errors import DeclarationError
-from pyeino.stores import RateLimitDecision, check_key, check_rate_limit, store_closed
+from pyeino.stores import (
+    RateLimitDecision,
+    check_key,
+    check_rate_limit,
+    check_settlement,
+    store_closed,
+)
 
 # Seconds turned into tokens and back lose the last bits: what is missing by less is not missing.
 _ROUNDING = 1e-9
@@ -56,26 +62,47 @@ class MemoryRateLimit:
         check_rate_limit(rate=rate, burst=burst, n=n)
         now = self._clock()
         self._forget_full(now)
-        bucket = self._buckets.get(key)
-        tokens = float(burst)
-        if bucket is not None:
-            tokens = min(tokens, bucket.tokens + max(0.0, now - bucket.at) * rate)
+        tokens = self._filled(key, rate=rate, burst=burst, now=now)
         allowed = tokens + _ROUNDING >= n
         left = max(0.0, tokens - n) if allowed else tokens
-        self._buckets[key] = _Bucket(tokens=left, at=now, full_at=now + (burst - left) / rate)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._max_keys:
-            self._buckets.popitem(last=False)
+        self._keep(key, left, rate=rate, burst=burst, now=now)
         return RateLimitDecision(
             allowed=allowed,
-            remaining=int(left + _ROUNDING),
+            remaining=max(0, int(left + _ROUNDING)),
             retry_after=0.0 if allowed else (n - tokens) / rate,
         )
+
+    async def settle(
+        self, key: str, *, rate: float, burst: int, reserved: int, used: int
+    ) -> RateLimitDecision:
+        """Give back what of `reserved` was not used, or take what was used on top."""
+        if self._closed:
+            raise store_closed("rate limit")
+        check_key(key)
+        check_settlement(rate=rate, burst=burst, reserved=reserved, used=used)
+        now = self._clock()
+        tokens = self._filled(key, rate=rate, burst=burst, now=now) + reserved - used
+        left = min(float(burst), max(-float(burst), tokens))
+        self._keep(key, left, rate=rate, burst=burst, now=now)
+        return RateLimitDecision(allowed=True, remaining=max(0, int(left + _ROUNDING)))
 
     async def close(self) -> None:
         """Let go of everything. Closing twice is fine."""
         self._closed = True
         self._buckets.clear()
+
+    def _filled(self, key: str, *, rate: float, burst: int, now: float) -> float:
+        """What the bucket holds now."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return float(burst)
+        return min(float(burst), bucket.tokens + max(0.0, now - bucket.at) * rate)
+
+    def _keep(self, key: str, left: float, *, rate: float, burst: int, now: float) -> None:
+        self._buckets[key] = _Bucket(tokens=left, at=now, full_at=now + (burst - left) / rate)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._max_keys:
+            self._buckets.popitem(last=False)
 
     def _forget_full(self, now: float) -> None:
         for _ in range(min(_LOOKS, len(self._buckets))):

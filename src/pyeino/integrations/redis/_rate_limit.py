@@ -7,13 +7,18 @@ from typing import Any, Final
 
 from pyeino.integrations.redis._cache import Runs
 from pyeino.integrations.redis._errors import exceptions
-from pyeino.stores import RateLimitDecision, check_key, check_rate_limit
+from pyeino.stores import RateLimitDecision, check_key, check_rate_limit, check_settlement
+
+_Numbers = tuple[str, int, int, int]
 
 # The bucket's tokens and the moment of its last change. The server's own clock counts, so that
 # replicas whose clocks differ agree; it may be set back, and then no time has passed. Numbers go
 # as text with 17 digits, which is all that a double has. A full bucket is as good as none: EXPIRE.
+# `by` is 0 where tokens are asked for; else it is put into the bucket (taken, when below 0), which
+# may go into debt by one burst.
 SCRIPT: Final = """
 local rate, burst, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local by = tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
@@ -23,7 +28,10 @@ if bucket[1] and bucket[2] then
   tokens = math.min(burst, tonumber(bucket[1]) + (at - tonumber(bucket[2])) * rate)
 end
 local allowed, wait = 0, 0
-if tokens + 1e-9 >= n then
+if n == 0 then
+  allowed = 1
+  tokens = math.min(burst, math.max(-burst, tokens + by))
+elseif tokens + 1e-9 >= n then
   allowed = 1
   tokens = math.max(0, tokens - n)
 else
@@ -33,7 +41,7 @@ redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens),
   'at', string.format('%.17g', at))
 redis.call('PEXPIRE', KEYS[1],
   math.ceil(math.min(((burst - tokens) / rate + at - now) * 1000 + 1000, 1e15)))
-return {allowed, math.floor(tokens + 1e-9), string.format('%.17g', wait)}
+return {allowed, math.max(0, math.floor(tokens + 1e-9)), string.format('%.17g', wait)}
 """
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
@@ -56,7 +64,17 @@ class RedisRateLimit:
         """Take `n` tokens from the bucket `key` if it has them."""
         check_key(key)
         check_rate_limit(rate=rate, burst=burst, n=n)
-        numbers = (f"{rate:.17g}", burst, n)
+        return await self._run(key, (f"{rate:.17g}", burst, n, 0))
+
+    async def settle(
+        self, key: str, *, rate: float, burst: int, reserved: int, used: int
+    ) -> RateLimitDecision:
+        """Give back what of `reserved` was not used, or take what was used on top."""
+        check_key(key)
+        check_settlement(rate=rate, burst=burst, reserved=reserved, used=used)
+        return await self._run(key, (f"{rate:.17g}", burst, 0, reserved - used))
+
+    async def _run(self, key: str, numbers: _Numbers) -> RateLimitDecision:
         allowed, remaining, wait = await self._database.run(
             lambda client: _run_script(client, self._prefix + key, numbers)
         )
@@ -65,7 +83,7 @@ class RedisRateLimit:
         )
 
 
-async def _run_script(client: Any, key: str, numbers: tuple[str, int, int]) -> Any:
+async def _run_script(client: Any, key: str, numbers: _Numbers) -> Any:
     try:
         return await client.evalsha(_SHA, 1, key, *numbers)
     except exceptions.NoScriptError:  # a server that was started or flushed since

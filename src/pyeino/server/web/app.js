@@ -1,5 +1,6 @@
 // The chat page: one conversation at a time, one answer at a time.
 
+import { USER_CHANGED, signOut, signedIn } from "./auth.js";
 import { showBanner } from "./banner.js";
 import { ChatError, streamChat } from "./client.js";
 import { Conversation } from "./conversation.js";
@@ -7,7 +8,6 @@ import { h } from "./dom.js";
 import { AnswerElement, questionElement } from "./messages.js";
 import { SessionList, makeDrawer, readTurns } from "./sessions.js";
 
-const USER = "local";
 const SUGGESTIONS = [
   "Explain what a token is, in two sentences.",
   "Show a Python function that adds two numbers.",
@@ -116,7 +116,6 @@ async function receive(message, answer) {
   let outcome = null; // {totals} or {seconds}; a failed turn is not kept
   try {
     const request = {
-      user_id: USER,
       session_id: conversation.id,
       message,
       options: { history: "session" },
@@ -257,6 +256,18 @@ function show(turns) {
   follow();
 }
 
+function showUser() {
+  byId("sign-out").hidden = !signedIn();
+}
+
+document.addEventListener(USER_CHANGED, showUser);
+byId("sign-out").addEventListener("click", async () => {
+  running?.abort();
+  await signOut();
+  conversation.reset(); // what was said is not for whoever comes next
+  location.reload();
+});
+showUser();
 byId("new-chat").addEventListener("click", newChat);
 byId("suggestions").append(
   ...SUGGESTIONS.map((text) => {

@@ -1,5 +1,6 @@
 // The banner that says which model answers, and how to set a real one.
 
+import { authorizedFetch } from "./auth.js";
 import { ROOT, copyButton, h, icon } from "./dom.js";
 
 const REAL_MODEL = [
@@ -9,9 +10,9 @@ const REAL_MODEL = [
 ];
 
 async function models() {
-  const response = await fetch(new URL("v1/models", ROOT), {
+  const response = await authorizedFetch(new URL("v1/models", ROOT), () => ({
     headers: { accept: "application/json" },
-  });
+  }));
   if (!response.ok) throw new Error(`/v1/models answered ${response.status}`);
   return (await response.json()).data ?? [];
 }

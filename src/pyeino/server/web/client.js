@@ -1,5 +1,6 @@
 // The chat service as this page uses it: a streamed call, plain calls, errors that can be shown.
 
+import { authorizedFetch, currentUser } from "./auth.js";
 import { ROOT } from "./dom.js";
 import { EventStreamParser } from "./sse.js";
 
@@ -89,12 +90,12 @@ function asJson(text) {
 export async function callApi(path, { method = "GET", body = null } = {}) {
   let response;
   try {
-    response = await fetch(new URL(`api/v1/${path}`, ROOT), {
+    response = await authorizedFetch(new URL(`api/v1/${path}`, ROOT), () => ({
       method,
       headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
       body: body && JSON.stringify(body),
       cache: "no-store",
-    });
+    }));
   } catch {
     throw unreachable(false);
   }
@@ -119,13 +120,13 @@ export async function* streamChat(request, { signal }) {
   signal.addEventListener("abort", abort);
   let begun = false;
   try {
-    const response = await fetch(new URL("api/v1/chat/stream", ROOT), {
+    const response = await authorizedFetch(new URL("api/v1/chat/stream", ROOT), () => ({
       method: "POST",
       headers: { "content-type": "application/json", accept: "text/event-stream" },
-      body: JSON.stringify(request),
+      body: JSON.stringify({ user_id: currentUser(), ...request }),
       signal: control.signal,
       cache: "no-store",
-    });
+    }));
     if (!response.ok) throw await refused(response);
     begun = true;
     const parser = new EventStreamParser();
@@ -170,7 +171,7 @@ const REMEDIES = {
 };
 
 const REMEDIES_BY_STATUS = {
-  401: "This server asks for credentials, which this page does not have: use the API with a key.",
+  401: "Sign in with an API key: send again, and the page asks for it.",
   403: "Open this page under the server's own address.",
   413: "The message is longer than the server accepts. Shorten it.",
   421: "Open this page as localhost, or allow this host name in the settings.",

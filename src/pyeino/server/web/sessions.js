@@ -3,16 +3,15 @@
 import { callApi } from "./client.js";
 import { h, icon } from "./dom.js";
 
-const USER = "local";
 const PAGE = 40;
 const MESSAGES = 60;
 
-const address = (id, rest = "") => `sessions/${encodeURIComponent(id)}${rest}?user_id=${USER}`;
+const address = (id, rest = "") => `sessions/${encodeURIComponent(id)}${rest}`;
 
 /** The last turns of a session, oldest first, and the `cursor` of those before them, if any. */
 export async function readTurns(id, cursor = null) {
   const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-  const query = `&order=desc&limit=${MESSAGES}${from}`;
+  const query = `?order=desc&limit=${MESSAGES}${from}`;
   const page = await callApi(address(id, "/messages") + query);
   return { turns: page.items.reverse().map(turnOf), cursor: page.cursor ?? null };
 }
@@ -62,7 +61,7 @@ export class SessionList {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
     let page;
     try {
-      page = await callApi(`sessions?user_id=${USER}&limit=${PAGE}${from}`);
+      page = await callApi(`sessions?limit=${PAGE}${from}`);
     } catch (error) {
       if (ask === this.#asked) this.fail(error);
       return;
