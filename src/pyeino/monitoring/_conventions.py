@@ -8,7 +8,7 @@ another version is to change this file.
 from __future__ import annotations
 
 GENAI_VERSION = "1.41.1"
-TRACER = "eino"
+TRACER_NAME = "eino"
 
 # --- the guide's own attributes -------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ class Metrics:
         """Count one failure of `retriever`."""
         self._retrieval_errors[(retriever,)].inc()
 
-    def observe_retrieval_documents(self, count: int) -> None:
+    def observe_retrieval_count(self, count: int) -> None:
         """Record how many documents a retrieval returned."""
         self._retrieval_documents.observe(count)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyeino.errors import MissingDependencyError
 from pyeino.monitoring._context import TraceParent
-from pyeino.monitoring._conventions import GENAI_VERSION, TRACER
+from pyeino.monitoring._conventions import GENAI_VERSION, TRACER_NAME
 from pyeino.monitoring._span_queue import SpanQueue
 
 try:
@@ -78,7 +78,7 @@ def make_provider(queue: SpanQueue, *, service_name: str, ratio: float) -> Any:
 def tracer_of(provider: Any) -> trace.Tracer:
     """The tracer "eino" of `provider`."""
     found: trace.Tracer = provider.get_tracer(
-        TRACER, VERSION, f"https://opentelemetry.io/schemas/{GENAI_VERSION}"
+        TRACER_NAME, VERSION, f"https://opentelemetry.io/schemas/{GENAI_VERSION}"
     )
     return found
 

@@ -113,7 +113,7 @@ class HybridRetriever:
             raise _both_failed(failed)
         documents = self._join(results, asked.score_threshold)[:top_k]
         if config.metrics is not None:
-            config.metrics.observe_retrieval_documents(len(documents))
+            config.metrics.observe_retrieval_count(len(documents))
         return documents
 
     async def _ask(

@@ -73,7 +73,7 @@ def _record_everything(metrics: Metrics) -> None:
     metrics.observe_chat_latency(45, "ok")
     metrics.observe_retrieval_latency(0.1)
     metrics.inc_retrieval_errors("vector")
-    metrics.observe_retrieval_documents(5)
+    metrics.observe_retrieval_count(5)
     metrics.observe_processing_latency("query", 0.01)
 
 
@@ -206,7 +206,7 @@ def test_g81_every_method_that_the_guides_code_calls_is_there() -> None:
     metrics.observe_chat_latency(1.5)
     metrics.observe_retrieval_latency(0.2)
     metrics.inc_retrieval_errors("vector")
-    metrics.observe_retrieval_documents(3)
+    metrics.observe_retrieval_count(3)
     metrics.observe_processing_latency("query", 0.1)
     assert _value(metrics, "eino_chat_requests_total", chain="plain") == 1
     assert _value(metrics, "eino_chat_errors_total", error_type="chain_execution_error") == 1
