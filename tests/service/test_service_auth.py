@@ -84,7 +84,7 @@ def _list_models(client: openai.OpenAI, times: int) -> None:
         client.models.list()
 
 
-def test_no_token_an_expired_one_and_a_wrong_role(guarded: Served) -> None:
+def test_n12_no_token_an_expired_one_and_a_wrong_role(guarded: Served) -> None:
     nobody = ask(guarded, "/api/v1/sessions")
     assert (nobody.status, nobody.body["error"]["message"]) == (401, "API key required")
     assert nobody.headers["www-authenticate"].startswith("Bearer")
@@ -160,7 +160,7 @@ def test_the_official_client_and_keys_of_the_command_line(guarded: Served) -> No
         client.models.list()
 
 
-def test_tokens_for_the_bootstrap_key_and_their_end(guarded: Served) -> None:
+def test_n12_tokens_for_the_bootstrap_key_and_their_end(guarded: Served) -> None:
     path = "/api/v1/auth"
     pair = ask(
         guarded, f"{path}/token", method="POST", body={"user_id": "dora"}, X_API_Key=BOOTSTRAP

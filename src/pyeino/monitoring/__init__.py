@@ -11,6 +11,7 @@ from pyeino.monitoring._context import (
     parse_traceparent,
     request_context,
 )
+from pyeino.monitoring._conventions import TRACER_NAME
 from pyeino.monitoring._exports import MetricsExport, merge_exports
 from pyeino.monitoring._genai import model_trace_info
 from pyeino.monitoring._logger import AdjustableLogger, FatalError, Logger, LogLevel
@@ -25,6 +26,7 @@ from pyeino.monitoring._tracing import Tracing, trace_chain_execution
 from pyeino.security import mask_text
 
 __all__ = [
+    "TRACER_NAME",
     "AdjustableLogger",
     "ComponentLogger",
     "FatalError",
