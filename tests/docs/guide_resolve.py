@@ -93,7 +93,15 @@ def check_python(reference: Reference) -> None:
 
 @cache
 def _settings() -> dict[str, Any]:
-    return {row.key: json.loads(row.value) for row in setting_rows(load_settings(env={}))}
+    rows = setting_rows(load_settings(env={}))
+    return {row.key: _read(row.value) for row in rows}
+
+
+def _read(shown: str) -> Any:
+    try:
+        return ast.literal_eval(shown)
+    except (SyntaxError, ValueError):
+        return shown  # a secret, masked
 
 
 def check_key(reference: Reference) -> None:
@@ -181,7 +189,7 @@ def _strings() -> set[str]:
 
 
 @cache
-def test_names() -> frozenset[str]:
+def known_tests() -> frozenset[str]:
     """The name of every test in the tree."""
     return frozenset(
         name

@@ -28,7 +28,7 @@ from guide_kit import (
     labels_of,
     read_page,
 )
-from guide_resolve import Unresolved, metric_families, test_names
+from guide_resolve import Unresolved, metric_families, known_tests
 
 PAGE = read_page(ENGLISH.read_text(encoding="utf-8"))
 NAMES = guide_names()
@@ -139,7 +139,7 @@ def test_kinds_are_known() -> None:
 def test_every_row_refers_to_something_and_is_shown_by_a_test() -> None:
     assert [row.names for row in PAGE.rows if not row.references or not row.tests] == []
     named = {test for row in (*PAGE.rows, *PAGE.mended) for test in row.tests}
-    assert sorted(named - test_names()) == []
+    assert sorted(named - known_tests()) == []
 
 
 @pytest.mark.parametrize("reference", references(*CHECKS), ids=str)

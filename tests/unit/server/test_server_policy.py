@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 _ADDRESSES = frozenset({"src", "href", "action", "data", "srcset", "poster"})
-_LINKED = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']|url\(\s*["']?([^"')]+)""")
+_IMPORTED = re.compile(r"""^(?:import|export)\b[^"';=()]*["']([^"']+)["']|\bimport\(["']([^"']+)""", re.M)
+_STYLED = re.compile(r"""@import\s+["']([^"']+)|url\(\s*["']?([^"')]+)""")
 _AT_RUN_TIME = re.compile(r"\beval\(|\bnew Function\b|setAttribute\(\s*[\"']style|insertRule\(")
 
 
@@ -54,9 +55,10 @@ def _is_elsewhere(address: str) -> bool:
     return address.startswith("//") or bool(re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", address))
 
 
-def _links_of(text: str, path: str) -> Iterator[str]:
-    found = [first or second for first, second in _LINKED.findall(text)]
-    if path.endswith(("/", "docs")):
+def _links_of(text: str, media: str) -> Iterator[str]:
+    pattern = _STYLED if "css" in media else _IMPORTED
+    found = [first or second for first, second in pattern.findall(text)]
+    if "html" in media:
         page = _Page()
         page.feed(text)
         found = page.loaded
@@ -77,10 +79,11 @@ async def test_g129_the_pages_work_under_the_policy_that_is_sent(serve: Any, pag
             answer = await running.http.get(path)
             assert answer.status_code == 200, path
             assert answer.headers["content-security-policy"] == "default-src 'self'"
-            if answer.headers["content-type"].startswith("text/html"):
+            media = answer.headers["content-type"]
+            if media.startswith("text/html"):
                 assert stopped_by_the_policy(answer.text) == []
             assert not _AT_RUN_TIME.search(answer.text), path
-            links = [link for link in _links_of(answer.text, path) if link]
+            links = [link for link in _links_of(answer.text, media) if link]
             assert [link for link in links if _is_elsewhere(link)] == [], path
             waiting += [_from(path, link) for link in links]
     assert len(seen) > 3  # the page, its scripts and its styles
