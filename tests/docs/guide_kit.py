@@ -26,6 +26,7 @@ ROWS = (
 _HEADING = re.compile(r"^#{2,3} (\d+(?:\.\d+)?)\.? ", re.M)
 _GROUP = re.compile(r"(?P<before>.*?)\.?\{(?P<names>[^{}]*)\}$")
 _CODE = re.compile(r"(?:(\w+) )?`([^`]+)`")
+_WITH_BRACES = ("{component_type}", "chain.{")
 _METRIC = re.compile(r"(?P<name>\w+)(?:\{(?P<labels>.*)\})?")
 
 
@@ -146,7 +147,7 @@ def _references(cell: str) -> Iterator[Reference]:
 def _spread(code: str) -> Iterator[tuple[str, str]]:
     """`A.B{c, d}` is `A.B.c` and `A.B.d`; ` = ` parts a name from its value."""
     group = _GROUP.fullmatch(code)
-    if group is None or code.startswith("{component") or code.startswith("chain."):
+    if group is None or code.startswith(_WITH_BRACES):
         name, _, value = code.partition(" = ")
         yield name, value
         return
@@ -182,10 +183,12 @@ def expected_forms(name: GuideName) -> set[str]:
         tag = name.facts.get("tag")
         forms = {tag} if tag else {last, in_python(last), in_python(last).upper()}
         return forms | {last.removeprefix("New")} if last.startswith("New") else forms
-    return {last, last.rstrip("/")}
+    return {last.lower()} if name.kind == "header" else {last, last.rstrip("/")}
 
 
-_PYTHON_KINDS = frozenset({"type", "field", "method", "function", "constant", "eino", "metric_call"})
+_PYTHON_KINDS = frozenset(
+    {"type", "field", "method", "function", "constant", "eino", "metric_call"}
+)
 
 
 def forms_of(reference: Reference) -> set[str]:
@@ -197,8 +200,15 @@ def forms_of(reference: Reference) -> set[str]:
     if reference.kind == "metric":
         return {labels_of(target)[0]}
     if reference.kind in ("in", "yaml"):
-        text = target.split("#", 1)[1]
-        return whole | {text, text.split("=")[0], text.rsplit(" ", 1)[-1], *text.split(".")}
+        return whole | _forms_in_a_file(target.split("#", 1)[1])
     if reference.kind == "header":
-        return {target.split(":")[0]}
+        return {target.split(":")[0].lower()}
     return whole | {target.rsplit("/", 1)[-1], target.rsplit(" ", 1)[-1], target.rstrip(":")}
+
+
+def _forms_in_a_file(text: str) -> set[str]:
+    """A text or path itself, its words, what follows a colon, and each end of a dotted path."""
+    path = [step for step in text.split("=")[0].split(".") if not step.isdigit()]
+    ends = {".".join(path[start:]) for start in range(len(path))}
+    words = {word for split in (r"\s+", r"[\s.=:/#\"']+") for word in re.split(split, text)}
+    return {text, text.split(": ")[0], text.partition(":")[2]} | ends | words

@@ -44,7 +44,7 @@ from pyeino.service import (
 from pyeino.testing import ScriptedChatModel
 from pyeino.wiring import load_settings, parse_duration, setting_rows
 
-SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 (of a test)
+SECRET = "0123456789abcdef0123456789abcdef"
 
 
 class Unresolved(Exception):

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 _ADDRESSES = frozenset({"src", "href", "action", "data", "srcset", "poster"})
-_IMPORTED = re.compile(r"""^(?:import|export)\b[^"';=()]*["']([^"']+)["']|\bimport\(["']([^"']+)""", re.M)
+_IMPORTED = re.compile(
+    r"""^(?:import|export)\b[^"';=()]*["']([^"']+)["']|\bimport\(["']([^"']+)""", re.M
+)
 _STYLED = re.compile(r"""@import\s+["']([^"']+)|url\(\s*["']?([^"')]+)""")
 _AT_RUN_TIME = re.compile(r"\beval\(|\bnew Function\b|setAttribute\(\s*[\"']style|insertRule\(")
 
