@@ -213,7 +213,8 @@ def test_every_row_of_the_defects_has_its_own_tests_and_its_line() -> None:
         assert one.tests, one.number
         mine = [re.fullmatch(rf"test_(\w+_)?{number}_\w+", test) for test in one.tests]
         assert all(mine), f"{one.number}: {one.tests}"
-        assert one.sketch and one.here, one.number
+        assert one.sketch, one.number
+        assert one.here, one.number
 
 
 # --- the Chinese page -----------------------------------------------------------------------------
@@ -247,7 +248,8 @@ def test_go_names_in_pythons_form() -> None:
 def test_a_planted_row_is_read() -> None:
     text = (
         "## 1. One\n\n| guide | here | shown by | what is different |\n|---|---|---|---|\n"
-        "| `A{B, c.d}`, `x.y` | `pyeino.a.{b = 1, c}`, key `k.l = 5` | `test_t` | **≠** Because. |\n"
+        "| `A{B, c.d}`, `x.y` | "
+        "`pyeino.a.{b = 1, c}`, key `k.l = 5` | `test_t` | **≠** Because. |\n"
         "| G01 | bad | good | `test_g01_x` |\n"
     )
     page = read_page(text)
