@@ -17,7 +17,7 @@ from pyeino.server._backend import Backend, ChatBackend, Probe
 from pyeino.server._context import RequestIds
 from pyeino.server._cors import CrossOrigin
 from pyeino.server._doorkeeper import Doorkeeper
-from pyeino.server._errors import ErrorBoundary
+from pyeino.server._errors import ErrorHandlerMiddleware
 from pyeino.server._guards import Guards
 from pyeino.server._limits import Limits
 from pyeino.server._observe import Observe
@@ -26,7 +26,7 @@ from pyeino.server._options import ServerOptions
 from pyeino.server._quota import Quotas
 from pyeino.server._routes import route_table
 from pyeino.server._routes_operations import HEALTH, READY
-from pyeino.server._secure import SecureHeaders
+from pyeino.server._secure import SecureHeadersMiddleware
 from pyeino.server._table import build_router, open_paths
 from pyeino.service import Authenticator
 from pyeino.stores import RateLimitStore
@@ -146,7 +146,7 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
     app = Authentication(app, doorkeeper=backend.doorkeeper)
     origins = (*options.allowed_origins, *options.cors_origins)
     app = Guards(app, allowed_hosts=hosts, allowed_origins=origins)
-    app = ErrorBoundary(app, logger=backend.logger)
+    app = ErrorHandlerMiddleware(app, logger=backend.logger)
     app = Limits(
         app,
         max_body_bytes=options.max_body_bytes,
@@ -165,7 +165,7 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
             route=lambda scope: record_of(scope).endpoint,
             skip=lambda scope: local_path(scope) in watchers,
         )
-    app = SecureHeaders(app, addresses=backend.doorkeeper.addresses)
+    app = SecureHeadersMiddleware(app, addresses=backend.doorkeeper.addresses)
     return RequestIds(app)
 
 

@@ -125,7 +125,7 @@ def note_failure(record: RequestRecord, error: AppError, logger: Logger) -> None
         )
 
 
-class ErrorBoundary:
+class ErrorHandlerMiddleware:
     """Turns what the routes and guards raise into a response; the one place that does.
 
     What is raised before a WebSocket is open answers its handshake.

@@ -19,7 +19,7 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-class SecureHeaders:
+class SecureHeadersMiddleware:
     """Adds the headers to every answer; no-store unless the route decided.
 
     HSTS goes out over TLS only: our own, or that of a trusted proxy which says so.
