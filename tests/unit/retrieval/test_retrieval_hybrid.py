@@ -121,6 +121,10 @@ async def test_g22_rrf_does_not_depend_on_the_length_of_a_list() -> None:
     assert found["a"] == found["b"] == pytest.approx(1 / 61)
 
 
+def test_its_type_has_the_guides_name() -> None:
+    assert _hybrid(docs("a"), docs("b")).get_type() == "HybridRetriever"
+
+
 @pytest.mark.parametrize("dead", ["vector", "keyword"])
 async def test_g23_the_surviving_leg_counts_fully_and_is_marked(dead: str) -> None:
     log = _Log()
