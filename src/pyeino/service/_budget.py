@@ -55,23 +55,33 @@ class Spending:
 
         await finish_anyway(step(), name="reserve tokens")
 
-    async def settle(self, answer: Answer, *, completed: bool) -> None:
+    async def settle(self, answer: Answer, *, completed: bool, left: bool = False) -> None:
         """Settle with what `answer` cost: the model's own count, else an estimate.
 
-        A run that neither completed nor said anything has cost nothing that is known.
+        Of a run that broke off the model's count may be of its first round only, so the greater
+        of the two counts. A reader who `left` while the model was at work has cost their prompt at
+        least. Any other run that did not complete and said nothing has cost nothing that is known.
         """
         budget = self._budget
         if budget is None or not self._reserved:
             return
         self._reserved = False
         usage = answer.token_usage
-        if usage is not None:
+        if usage is not None and completed:
             cost = usage.total_tokens
-        elif completed or answer.parts:
-            cost = self._prompt + estimate_tokens(answer.content)
         else:
-            cost = 0
+            cost = 0 if usage is None else usage.total_tokens
+            if completed or left or answer.parts or answer.thoughts or answer.asked_calls:
+                cost = max(cost, self._prompt + estimate_answer(answer))
         await finish_anyway(budget.settle(cost), name="settle tokens")
+
+
+def estimate_answer(answer: Answer) -> int:
+    """About how many tokens the model has written: text, reasoning and calls of tools."""
+    called = "".join(
+        part for one in answer.asked_calls for part in (one.function.name, one.function.arguments)
+    )
+    return sum(map(estimate_tokens, (answer.content, answer.reasoning, called)))
 
 
 def estimate_tokens(text: str) -> int:

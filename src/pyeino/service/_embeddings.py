@@ -96,13 +96,21 @@ class Embeddings:
         self, budget: TokenBudget, embedder: Embedder, texts: Sequence[str]
     ) -> list[list[float]]:
         cost = sum(estimate_tokens(text) for text in texts)
-        used = 0
-        await finish_anyway(budget.reserve(prompt_tokens=cost, max_tokens=0), name="reserve tokens")
+        used, reserved = 0, False
+
+        async def reserve() -> None:
+            nonlocal reserved
+            await budget.reserve(prompt_tokens=cost, max_tokens=0)
+            reserved = True
+
         try:
+            # Whole even when cancelled: what was set aside meanwhile has to be given back, too.
+            await finish_anyway(reserve(), name="reserve tokens")
             vectors = await self._ask(embedder, texts)
             used = cost
         finally:
-            await finish_anyway(budget.settle(used), name="settle tokens")
+            if reserved:
+                await finish_anyway(budget.settle(used), name="settle tokens")
         return vectors
 
     async def _ask(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:

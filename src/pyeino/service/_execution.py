@@ -135,8 +135,9 @@ class Execution:
 
     async def _close(self, outcome: Outcome) -> None:
         completed = outcome.status is MessageStatus.COMPLETED
+        left = outcome.status is MessageStatus.CANCELLED and self._stage is Stage.EXECUTION
         try:
-            await self._spending.settle(self._answer, completed=completed)
+            await self._spending.settle(self._answer, completed=completed, left=left)
         finally:
             await self._record.close(self._session_id, outcome)
 

@@ -1,0 +1,224 @@
+"""What a run costs its caller: set aside before, settled after, however and whenever it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from pyeino.components import EmbedderOptions
+from pyeino.errors import AppError, RateLimitError
+from pyeino.integrations.encryption import EncryptedMessageRepository, EncryptedSessionRepository
+from pyeino.integrations.memory import MemoryDatabase
+from pyeino.monitoring import Metrics
+from pyeino.schema import Message, Role, TokenUsage
+from pyeino.security import EncryptionService
+from pyeino.service import (
+    CallContext,
+    ChatOptions,
+    ChatRequest,
+    ChatService,
+    default_chat_chain,
+)
+from pyeino.service._budget import Spending
+from pyeino.service._outcome import Answer
+from pyeino.stores import MessageStatus
+from pyeino.testing import HashingEmbedder, ScriptedChatModel, ScriptedReply
+
+OpenBench = Callable[..., Any]
+WORDS = ("one ", "two ", "three")
+ASK = ChatRequest(
+    user_id="ann", session_id="s1", message="hi " * 40, options=ChatOptions(max_tokens=100)
+)
+PROMPT = 34
+"""What ASK is estimated at."""
+
+
+class Purse:
+    """A budget that is asked over some turns of the loop and remembers what is set aside."""
+
+    def __init__(self, *, refuse: bool = False) -> None:
+        self.refuse = refuse
+        self.reserved = 0
+        self.spent = 0
+        self.settled = 0
+
+    async def reserve(self, *, prompt_tokens: int, max_tokens: int | None) -> None:
+        await asyncio.sleep(0)
+        if self.refuse:
+            raise RateLimitError("RATE_LIMIT_EXCEEDED", "Rate limit exceeded")
+        assert self.reserved == 0
+        self.reserved = prompt_tokens + (max_tokens or 0)
+        await asyncio.sleep(0)
+
+    async def settle(self, tokens: int) -> None:
+        await asyncio.sleep(0)
+        assert self.reserved, "nothing was set aside"
+        self.reserved = 0
+        self.spent += tokens
+        self.settled += 1
+
+
+async def _read(stream: Any) -> tuple[int, BaseException | None]:
+    """How many terminal items came, and the error at the end."""
+    ends = 0
+    async with stream:
+        try:
+            async for chunk in stream:
+                ends += chunk.finish_reason is not None
+        except AppError as error:
+            return ends, error
+    return ends, None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_cancelled_at_each_await_nothing_stays_set_aside(streamed: bool) -> None:
+    """With a budget and encryption on: one outcome stored, one settlement, whenever one leaves."""
+    encryption = EncryptionService(key=b"k" * 32)
+    for turns in range(500):
+        rows = MemoryDatabase().scope()
+        model, purse = ScriptedChatModel(ScriptedReply(chunks=WORDS)), Purse()
+        messages = EncryptedMessageRepository(rows.messages, encryption)
+        service = ChatService(
+            default_chat_chain(model),
+            None,
+            None,
+            EncryptedSessionRepository(rows.sessions, encryption),
+            messages,
+            _Silent(),
+            Metrics(),
+        )
+        async with asyncio.timeout(60), service:
+            call = CallContext(user_id="ann", budget=purse)
+            asked: Any = (
+                _read(service.stream_chat(ASK, call=call))
+                if streamed
+                else service.chat(ASK, call=call)
+            )
+            task = asyncio.create_task(asked)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait((task,))
+            assert purse.reserved == 0, f"after {turns} turns"
+            assert purse.settled <= 1
+            sessions = await rows.sessions.list(user_id="ann")
+            found = [
+                row
+                for one in sessions.items
+                for row in (await messages.list(one.id, user_id="ann")).items
+            ]
+            statuses = {row.status for row in found}
+            assert MessageStatus.PENDING not in statuses
+            assert len(statuses) <= 1
+            if not task.cancelled():
+                assert statuses == {MessageStatus.COMPLETED}
+                assert purse.spent >= PROMPT
+                if streamed:
+                    assert task.result() == (1, None)
+                return
+    pytest.fail("no run got through")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_embeddings_cancelled_at_each_await_leave_nothing_set_aside(
+    bench: OpenBench, refused: bool
+) -> None:
+    for turns in range(200):
+        purse = Purse(refuse=refused)
+        async with bench(embedder=HashingEmbedder(), embedding_model="hashing") as given:
+            call = CallContext(user_id="ann", budget=purse)
+            task = asyncio.create_task(given.service.embeddings.embed(["a" * 40], call=call))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait((task,))
+        assert purse.reserved == 0, f"after {turns} turns"
+        if not task.cancelled():
+            assert isinstance(task.exception(), RateLimitError) is refused
+            assert purse.spent == (0 if refused else 10)
+            return
+    pytest.fail("no call got through")
+
+
+async def test_embeddings_that_fail_cost_nothing(bench: OpenBench) -> None:
+    class Broken:
+        async def embed(
+            self, texts: Sequence[str], *, options: EmbedderOptions | None = None
+        ) -> list[list[float]]:
+            raise RuntimeError("no")
+
+    purse = Purse()
+    async with bench(embedder=Broken(), embedding_model="broken") as given:
+        with pytest.raises(AppError, match="EMBEDDING_FAILED"):
+            await given.service.embeddings.embed(["a"], call=CallContext(budget=purse))
+    assert (purse.reserved, purse.settled, purse.spent) == (0, 1, 0)
+
+
+async def test_who_leaves_before_the_first_word_pays_for_the_prompt(bench: OpenBench) -> None:
+    """Else the dearest part of a request would be free for whoever hangs up in time."""
+    purse, reached = Purse(), asyncio.Event()
+    reply = ScriptedReply(chunks=WORDS, at=0, hold=asyncio.Event(), reached=reached)
+    async with bench(reply) as given:
+        call = CallContext(user_id="ann", budget=purse)
+        reader = asyncio.create_task(_read(given.service.stream_chat(ASK, call=call)))
+        await reached.wait()
+        reader.cancel()
+        await asyncio.wait((reader,))
+    assert (purse.settled, purse.spent) == (1, PROMPT)
+
+
+async def test_a_model_that_fails_costs_nothing(bench: OpenBench) -> None:
+    purse = Purse()
+    async with bench(ScriptedReply(chunks=WORDS, at=0, error=RuntimeError("no"))) as given:
+        _, error = await _read(given.service.stream_chat(ASK, call=CallContext(budget=purse)))
+    assert error is not None
+    assert (purse.settled, purse.spent) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "usage", "completed", "spent"),
+    [
+        # Nobody has counted.
+        (Message.assistant("a" * 400), None, False, PROMPT + 100),
+        (Message(role=Role.ASSISTANT, content="", reasoning_content="a" * 400), None, False, 134),
+        (None, None, False, 0),
+        (None, None, True, PROMPT),
+        # The model's count is that of the first of several rounds when the run broke off.
+        (Message.assistant("a" * 400), 10, False, PROMPT + 100),
+        (Message.assistant("a" * 400), 900, False, 900),
+        (Message.assistant("a" * 400), 10, True, 10),
+        (None, 50, False, 50),
+    ],
+)
+async def test_what_a_run_has_cost(
+    said: Message | None, usage: int | None, completed: bool, spent: int
+) -> None:
+    purse, answer = Purse(), Answer()
+    spending = Spending(purse)
+    await spending.reserve(ASK, options=ASK.options or ChatOptions(), max_tokens=None)
+    if said is not None:
+        answer.add(said)
+    if usage is not None:
+        answer.usage = TokenUsage(prompt_tokens=0, completion_tokens=usage, total_tokens=usage)
+    await spending.settle(answer, completed=completed)
+    assert (purse.settled, purse.spent) == (1, spent)
+    await spending.settle(answer, completed=completed)
+    assert purse.settled == 1
+
+
+class _Silent:
+    def debug(self, message: str, /, **fields: Any) -> None: ...
+    def info(self, message: str, /, **fields: Any) -> None: ...
+    def warn(self, message: str, /, **fields: Any) -> None: ...
+    def error(self, message: str, /, **fields: Any) -> None: ...
+    def fatal(self, message: str, /, **fields: Any) -> Any:
+        raise AssertionError(message)
+
+    def with_context(self) -> _Silent:
+        return self
+
+    def with_fields(self, **fields: Any) -> _Silent:
+        return self
