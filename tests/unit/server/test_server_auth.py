@@ -9,10 +9,11 @@ import openai
 import pytest
 from auth_kit import BOOTSTRAP, ROLES, Guard, chat_body
 
-from pyeino.errors import DeclarationError
+from pyeino.errors import AppError, DeclarationError, UnauthorizedError, ValidationError
 from pyeino.security import ROLE_SCOPES
 from pyeino.server import ServerOptions
 from pyeino.server._caller import OPEN, PUBLIC, SELF, SIGNED_IN
+from pyeino.server._errors import error_headers
 from pyeino.server._probes import health
 from pyeino.server._routes import route_table
 from pyeino.server._table import RouteEntry, open_paths
@@ -372,3 +373,26 @@ async def test_no_secret_is_logged_or_answered(guarded: Guard) -> None:
         assert key not in lines
         assert token not in lines
         assert key.split("_")[-1] not in lines
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (UnauthorizedError("UPSTREAM_SAYS_NO", 'no "way"\r\nset-cookie: a=b'), b"www-authenticate"),
+        (
+            UnauthorizedError(
+                "INSUFFICIENT_SCOPE", "no", metadata={"scope": "x\r\na: b"}, http_status=403
+            ),
+            b"www-authenticate",
+        ),
+        (ValidationError("NO", "no", metadata={"allow": "GET\r\nа: b"}, http_status=405), b"allow"),
+    ],
+)
+def test_no_text_of_an_error_ends_its_header(error: AppError, name: bytes) -> None:
+    """A chain may raise an error that holds what a user or a server wrote."""
+    for path in ("/api/v1/chat", "/v1/chat/completions"):
+        value = dict(error_headers(error, path=path))[name]
+        assert all(32 <= one < 127 for one in value)
+        assert value.count(b'"') % 2 == 0
+    long = dict(error_headers(UnauthorizedError("NO", "x" * 100_000), path="/"))
+    assert len(long[b"www-authenticate"]) < 1000

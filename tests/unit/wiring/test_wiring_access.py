@@ -149,3 +149,15 @@ async def test_what_is_built_asks_for_credentials(tmp_path: Path) -> None:
         assert pair.expires_in == 900
     async with build(load_settings(env={}, overrides=own), chat_chain=chain) as application:
         assert application.authenticator is None
+
+
+def test_headers_for_the_collector_are_never_shown_whatever_they_hold() -> None:
+    loaded = load_settings(
+        env={},
+        overrides={
+            "tracing.headers.x_team": "hunter2-hunter2",
+            "tracing.headers.referer": "https://collector.example",
+        },
+    )
+    assert loaded.tracing.headers["x_team"] == "hunter2-hunter2"
+    assert not any("hunter2" in row.value for row in setting_rows(loaded))
