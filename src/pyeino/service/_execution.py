@@ -135,9 +135,13 @@ class Execution:
 
     async def _close(self, outcome: Outcome) -> None:
         completed = outcome.status is MessageStatus.COMPLETED
-        left = outcome.status is MessageStatus.CANCELLED and self._stage is Stage.EXECUTION
+        late = outcome.error is not None and outcome.error.code == "TIMEOUT"
+        given_up = late or outcome.status is MessageStatus.CANCELLED
+        asked = self._stage is Stage.EXECUTION
         try:
-            await self._spending.settle(self._answer, completed=completed, left=left)
+            await self._spending.settle(
+                self._answer, completed=completed, given_up=given_up and asked
+            )
         finally:
             await self._record.close(self._session_id, outcome)
 
@@ -158,11 +162,8 @@ class Execution:
 
     async def _reserve(self) -> None:
         self._stage = Stage.BUDGET
-        callers = self._call.model_options
         await self._spending.reserve(
-            self._request,
-            options=self._options,
-            max_tokens=callers.max_tokens if callers is not None else None,
+            self._request, options=self._options, callers=self._call.model_options
         )
 
     async def _prepare(self) -> Turn:

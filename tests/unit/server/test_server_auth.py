@@ -385,7 +385,10 @@ async def test_no_secret_is_logged_or_answered(guarded: Guard) -> None:
             ),
             b"www-authenticate",
         ),
-        (ValidationError("NO", "no", metadata={"allow": "GET\r\nа: b"}, http_status=405), b"allow"),
+        (
+            ValidationError("NO", "no", metadata={"allow": "GET\r\n\u0430: b"}, http_status=405),
+            b"allow",
+        ),
     ],
 )
 def test_no_text_of_an_error_ends_its_header(error: AppError, name: bytes) -> None:

@@ -7,22 +7,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from pyeino.components import EmbedderOptions
-from pyeino.errors import AppError, RateLimitError
+from pyeino.components import EmbedderOptions, ModelOptions
+from pyeino.errors import AppError, InternalError, RateLimitError
 from pyeino.integrations.encryption import EncryptedMessageRepository, EncryptedSessionRepository
 from pyeino.integrations.memory import MemoryDatabase
 from pyeino.monitoring import Metrics
-from pyeino.schema import Message, Role, TokenUsage
+from pyeino.schema import FunctionCall, Message, Role, TokenUsage, ToolCall, ToolInfo
 from pyeino.security import EncryptionService
 from pyeino.service import (
     CallContext,
+    ChatMessage,
     ChatOptions,
     ChatRequest,
     ChatService,
+    MultiTurnChatRequest,
     default_chat_chain,
 )
-from pyeino.service._budget import Spending
+from pyeino.service._budget import Spending, estimate_prompt
 from pyeino.service._outcome import Answer
 from pyeino.stores import MessageStatus
 from pyeino.testing import HashingEmbedder, ScriptedChatModel, ScriptedReply
@@ -170,6 +173,15 @@ async def test_who_leaves_before_the_first_word_pays_for_the_prompt(bench: OpenB
     assert (purse.settled, purse.spent) == (1, PROMPT)
 
 
+async def test_who_allows_no_time_pays_for_the_prompt(bench: OpenBench) -> None:
+    purse = Purse()
+    hurried = replace(ASK, options=ChatOptions(max_tokens=100, timeout=0.05))
+    async with bench(ScriptedReply(chunks=WORDS, at=0, hold=asyncio.Event())) as given:
+        with pytest.raises(InternalError, match="TIMEOUT"):
+            await given.service.chat(hurried, call=CallContext(budget=purse))
+    assert (purse.settled, purse.spent) == (1, PROMPT)
+
+
 async def test_a_model_that_fails_costs_nothing(bench: OpenBench) -> None:
     purse = Purse()
     async with bench(ScriptedReply(chunks=WORDS, at=0, error=RuntimeError("no"))) as given:
@@ -191,6 +203,7 @@ async def test_a_model_that_fails_costs_nothing(bench: OpenBench) -> None:
         (Message.assistant("a" * 400), 900, False, 900),
         (Message.assistant("a" * 400), 10, True, 10),
         (None, 50, False, 50),
+        (None, -50, True, 0),
     ],
 )
 async def test_what_a_run_has_cost(
@@ -198,7 +211,7 @@ async def test_what_a_run_has_cost(
 ) -> None:
     purse, answer = Purse(), Answer()
     spending = Spending(purse)
-    await spending.reserve(ASK, options=ASK.options or ChatOptions(), max_tokens=None)
+    await spending.reserve(ASK, options=ASK.options or ChatOptions())
     if said is not None:
         answer.add(said)
     if usage is not None:
@@ -207,6 +220,18 @@ async def test_what_a_run_has_cost(
     assert (purse.settled, purse.spent) == (1, spent)
     await spending.settle(answer, completed=completed)
     assert purse.settled == 1
+
+
+def test_everything_that_a_request_brings_is_estimated() -> None:
+    """Else what is asked for would be put where nobody counts."""
+    plain = estimate_prompt(ASK)
+    assert plain == PROMPT
+    assert estimate_prompt(replace(ASK, context={"text": "a" * 400})) >= plain + 100
+    tool = ToolInfo(name="t", description="a" * 400)
+    assert estimate_prompt(ASK, ModelOptions(tools=(tool,))) >= plain + 100
+    call = ToolCall(id="1", function=FunctionCall(name="t", arguments="a" * 400))
+    said = ChatMessage(role="assistant", content="", tool_calls=(call,))
+    assert estimate_prompt(MultiTurnChatRequest(user_id="ann", messages=(said,))) >= 100
 
 
 class _Silent:
