@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from pyeino.components import EmbedderOptions, ModelOptions
 from pyeino.errors import AppError, InternalError, RateLimitError
 from pyeino.integrations.encryption import EncryptedMessageRepository, EncryptedSessionRepository
 from pyeino.integrations.memory import MemoryDatabase
-from pyeino.monitoring import Metrics
+from pyeino.monitoring import Metrics, TraceSpan, Tracing, TracingHandler
 from pyeino.schema import FunctionCall, Message, Role, TokenUsage, ToolCall, ToolInfo
 from pyeino.security import EncryptionService
 from pyeino.service import (
@@ -64,6 +65,14 @@ class Purse:
         self.settled += 1
 
 
+@pytest.fixture
+def tracing() -> Iterator[Tracing]:
+    # Not made in the loop: what it imports reads files.
+    made = Tracing(InMemorySpanExporter())
+    yield made
+    made.close()
+
+
 async def _read(stream: Any) -> tuple[int, BaseException | None]:
     """How many terminal items came, and the error at the end."""
     ends = 0
@@ -77,9 +86,29 @@ async def _read(stream: Any) -> tuple[int, BaseException | None]:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_cancelled_at_each_await_nothing_stays_set_aside(streamed: bool) -> None:
-    """With a budget and encryption on: one outcome stored, one settlement, whenever one leaves."""
+async def test_cancelled_at_each_await_nothing_stays_set_aside(
+    tracing: Tracing, streamed: bool
+) -> None:
+    """With a budget, encryption and tracing on: one outcome stored, one settlement, spans ended."""
     encryption = EncryptionService(key=b"k" * 32)
+    spans: list[TraceSpan] = []
+    begin = tracing.start
+
+    def start(*args: Any, **options: Any) -> TraceSpan:
+        spans.append(begin(*args, **options))
+        return spans[-1]
+
+    tracing.start = start  # type: ignore[method-assign]
+    await _cancel_at_each_await(encryption, TracingHandler(tracing), spans, streamed=streamed)
+
+
+async def _cancel_at_each_await(
+    encryption: EncryptionService,
+    handler: TracingHandler,
+    spans: list[TraceSpan],
+    *,
+    streamed: bool,
+) -> None:
     for turns in range(500):
         rows = MemoryDatabase().scope()
         model, purse = ScriptedChatModel(ScriptedReply(chunks=WORDS)), Purse()
@@ -92,6 +121,7 @@ async def test_cancelled_at_each_await_nothing_stays_set_aside(streamed: bool) -
             messages,
             _Silent(),
             Metrics(),
+            callbacks=(handler,),
         )
         async with asyncio.timeout(60), service:
             call = CallContext(user_id="ann", budget=purse)
@@ -107,6 +137,8 @@ async def test_cancelled_at_each_await_nothing_stays_set_aside(streamed: bool) -
             await asyncio.wait((task,))
             assert purse.reserved == 0, f"after {turns} turns"
             assert purse.settled <= 1
+            still = [span._raw.name for span in spans if not span.ended]
+            assert still == [], f"after {turns} turns"
             sessions = await rows.sessions.list(user_id="ann")
             found = [
                 row
@@ -119,6 +151,7 @@ async def test_cancelled_at_each_await_nothing_stays_set_aside(streamed: bool) -
             if not task.cancelled():
                 assert statuses == {MessageStatus.COMPLETED}
                 assert purse.spent >= PROMPT
+                assert spans
                 if streamed:
                     assert task.result() == (1, None)
                 return
