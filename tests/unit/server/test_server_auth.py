@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -399,3 +400,33 @@ def test_no_text_of_an_error_ends_its_header(error: AppError, name: bytes) -> No
         assert value.count(b'"') % 2 == 0
     long = dict(error_headers(UnauthorizedError("NO", "x" * 100_000), path="/"))
     assert len(long[b"www-authenticate"]) < 1000
+
+
+async def test_many_guesses_at_once_are_many_guesses(guarded: Guard, eventually: Any) -> None:
+    """Each of them asks the database: as many as may fail are under way, not as many as fit."""
+    go_on, looked = asyncio.Event(), 0
+    async with guarded() as server:
+        keys = server.authenticator._keys
+        find = keys.find_by_prefix
+
+        async def slow(prefix: str) -> Any:
+            nonlocal looked
+            looked += 1
+            await go_on.wait()
+            return await find(prefix)
+
+        async def guess(number: int) -> int:
+            wrong = {"X-API-Key": f"pyk_{number:012d}_wrong"}
+            answer = await server.http.get("/api/v1/auth/me", headers=wrong)
+            found: int = answer.status_code
+            return found
+
+        assert await guess(0) == 401
+        keys.find_by_prefix = slow  # type: ignore[method-assign]
+        tasks = [asyncio.create_task(guess(number)) for number in range(1, 61)]
+        await eventually(lambda: sum(task.done() for task in tasks) >= 31)
+        assert looked <= 29
+        go_on.set()
+        statuses = await asyncio.gather(*tasks)
+        assert set(statuses) == {401, 429}
+        assert looked <= 29
