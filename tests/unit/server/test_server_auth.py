@@ -430,3 +430,16 @@ async def test_many_guesses_at_once_are_many_guesses(guarded: Guard, eventually:
         statuses = await asyncio.gather(*tasks)
         assert set(statuses) == {401, 429}
         assert looked <= 29
+
+
+async def test_a_line_end_is_a_part_of_the_path(guarded: Guard) -> None:
+    """Else what a proxy forbids could be asked for by another name."""
+    async with guarded() as server:
+        headers = server.key("admin")
+        await server.http.post(
+            "/api/v1/chat", headers=headers, json=chat_body("admin-owner", session_id="s1")
+        )
+        for path in ("/metrics", "/v1/models", "/api/v1/auth/me", "/api/v1/sessions/s1", "/health"):
+            assert (await server.http.get(path, headers=headers)).status_code == 200, path
+            other = await server.http.get(f"{path}%0a", headers=headers)
+            assert other.status_code == 404, path
