@@ -110,8 +110,14 @@ class Embeddings:
             used = cost
         finally:
             if reserved:
-                await finish_anyway(budget.settle(used), name="settle tokens")
+                await self._settle(budget, used)
         return vectors
+
+    async def _settle(self, budget: TokenBudget, used: int) -> None:
+        try:
+            await finish_anyway(budget.settle(used), name="settle tokens")
+        except Exception as error:  # noqa: BLE001 - the vectors are there: this is not their failure
+            self._logger.error("Failed to settle tokens", error=error)
 
     async def _ask(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
         seconds = self._limits.timeout

@@ -142,6 +142,8 @@ class Execution:
             await self._spending.settle(
                 self._answer, completed=completed, given_up=given_up and asked
             )
+        except Exception as error:  # noqa: BLE001 - the answer is there: this is not its failure
+            self._parts.logger.error("Failed to settle tokens", error=error)
         finally:
             await self._record.close(self._session_id, outcome)
 

@@ -193,6 +193,29 @@ async def test_embeddings_that_fail_cost_nothing(bench: OpenBench) -> None:
     assert (purse.reserved, purse.settled, purse.spent) == (0, 1, 0)
 
 
+class Torn(Purse):
+    """A budget whose store breaks in a way that nobody has foreseen."""
+
+    async def settle(self, tokens: int) -> None:
+        raise RuntimeError("torn")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_budget_that_breaks_at_the_end_takes_no_answer_away(
+    bench: OpenBench, streamed: bool
+) -> None:
+    async with bench("one two", embedder=HashingEmbedder(), embedding_model="hashing") as given:
+        call = CallContext(user_id="ann", budget=Torn())
+        if streamed:
+            assert await _read(given.service.stream_chat(ASK, call=call)) == (1, None)
+        else:
+            assert (await given.service.chat(ASK, call=call)).content == "one two"
+        assert (await given.rows("s1"))[-1].status is MessageStatus.COMPLETED
+        assert given.logs.of("Chat completed")
+        await given.service.embeddings.embed(["a"], call=CallContext(budget=Torn()))
+        assert len(given.logs.of("Failed to settle tokens")) == 2
+
+
 async def test_who_leaves_before_the_first_word_pays_for_the_prompt(bench: OpenBench) -> None:
     """Else the dearest part of a request would be free for whoever hangs up in time."""
     purse, reached = Purse(), asyncio.Event()
