@@ -98,11 +98,7 @@ class Authenticator:
             return await self._with_key(bearer)
         claims = self._claims_of(bearer)
         self._check_tenant(claims)
-        if self._good_families.get(claims.family) is None:
-            since = self._good_families.drops
-            if await self._tokens.is_revoked(claims.family):
-                raise _revoked()
-            self._good_families.put(claims.family, True, since=since)
+        await self._check_family(claims.family)
         return Principal(
             user_id=claims.user_id,
             roles=frozenset(claims.roles),
@@ -293,6 +289,16 @@ class Authenticator:
             return bool(self._bootstrap_key) and claims.key_id == self._bootstrap_id
         key = await self._keys.find_by_prefix(claims.key_id)
         return key is not None and key.is_valid(self._now())
+
+    async def _check_family(self, family: str) -> None:
+        """Raise TOKEN_REVOKED; that is remembered, too, so that asking again costs nothing."""
+        good = self._good_families.get(family)
+        if good is None:
+            since = self._good_families.drops
+            good = not await self._tokens.is_revoked(family)
+            self._good_families.put(family, good, since=since)
+        if not good:
+            raise _revoked()
 
     async def _revoke_family(self, family: str) -> None:
         now = self._now()

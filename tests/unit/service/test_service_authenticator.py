@@ -511,3 +511,24 @@ async def test_tokens_and_keys_are_for_users_that_can_be(user_id: str) -> None:
         with pytest.raises(ValidationError, match="user_id") as caught:
             await call
         assert caught.value.http_status == 400
+
+
+async def test_a_revoked_token_asks_the_store_once_however_often_it_is_shown() -> None:
+    """It is nobody's guess and nobody's budget: without this it would be a free query each."""
+    world = World(cache_ttl=10.0)
+    pair = await world.one.issue(await world.one.authenticate(api_key=(await world.key()).plain))
+    await world.make().revoke(pair.access_token)
+    looks, ask = 0, world.tokens.is_revoked
+
+    async def counted(family: str) -> bool:
+        nonlocal looks
+        looks += 1
+        return await ask(family)
+
+    world.tokens.is_revoked = counted  # type: ignore[method-assign, assignment]
+    for _ in range(5):
+        await _refused(world.one.authenticate(bearer=pair.access_token), "TOKEN_REVOKED")
+    assert looks == 1
+    world.clock.now += 11
+    await _refused(world.one.authenticate(bearer=pair.access_token), "TOKEN_REVOKED")
+    assert looks == 2
