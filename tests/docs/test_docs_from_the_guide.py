@@ -17,6 +17,7 @@ from guide_kit import (
     CHINESE,
     DEPARTURE,
     ENGLISH,
+    ROOT,
     ROWS,
     GuideName,
     Reference,
@@ -215,6 +216,23 @@ def test_every_row_of_the_defects_has_its_own_tests_and_its_line() -> None:
         assert all(mine), f"{one.number}: {one.tests}"
         assert one.sketch, one.number
         assert one.here, one.number
+
+
+def test_n1_every_code_that_the_wire_shows_says_what_to_do() -> None:
+    """A section of docs/errors.md, or a page of its own: its cause, and then its remedy."""
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### `([A-Z_0-9]+)`.*$", text, flags=re.M)
+    said = dict(zip(parts[1::2], parts[2::2], strict=True))
+    said |= {
+        page.stem: page.read_text(encoding="utf-8").split("\n", 1)[1]
+        for page in (ROOT / "docs" / "errors").glob("*.md")
+    }
+    raised = {"UNKNOWN_ERROR", "RATE_LIMIT_EXCEEDED", "CHAIN_EXECUTION_ERROR", "RETRIEVAL_FAILED"}
+    assert raised <= said.keys()
+    assert len(said) > 100
+    assert [code for code, body in said.items() if "Remedy" not in body] == []
+    cause = {code: body.split("Remedy")[0].strip("#* \n") for code, body in said.items()}
+    assert [code for code, text in cause.items() if len(text.split()) < 3] == []
 
 
 # --- the Chinese page -----------------------------------------------------------------------------
