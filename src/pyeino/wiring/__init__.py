@@ -11,6 +11,7 @@ from pyeino.wiring._databases import (
     open_api_keys,
 )
 from pyeino.wiring._load import load_settings
+from pyeino.wiring._models import serve_model
 from pyeino.wiring._problem import SettingProblem, SettingsError
 from pyeino.wiring._retrieval import Retrieval, open_ingestor
 from pyeino.wiring._show import SettingRow, documented_settings, setting_rows
@@ -37,6 +38,7 @@ __all__ = [
     "open_api_keys",
     "open_ingestor",
     "parse_duration",
+    "serve_model",
     "service_limits",
     "setting_rows",
 ]

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
+from pyeino.integrations.model_socket import ModelAddress
 from pyeino.monitoring import (
     LogFormat,
     Metrics,
@@ -72,12 +73,14 @@ async def build(
     chat_chain: Runnable[ChatInput, Message] | None = None,
     further: Mapping[str, Runnable[ChatInput, Message]] | None = None,
     logger: StructuredLogger | None = None,
+    model_address: ModelAddress | None = None,
 ) -> AsyncGenerator[Application]:
     """The application that `settings` describe, open for as long as the `async with`.
 
     `chat_chain` answers instead of the default chain; then no model is loaded, and there is no
     tool chain. `further` chains are there by name, picked by `options.chain`. A `logger` that is
-    given is not closed. Raises AppError when the database or the
+    given is not closed. With a `model_address` the local model is asked there instead of being
+    loaded. Raises AppError when the database or the
     model cannot be opened; what was opened before is closed again.
     """
     async with AsyncExitStack() as stack:
@@ -93,8 +96,16 @@ async def build(
         probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
         sessions, messages = conversations_of(scope, settings)
         chains = own_chain(chat_chain) or await default_chains(
-            settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
+            settings,
+            stack,
+            store=scope.passages,
+            cache=shared.cache,
+            log=log,
+            metrics=metrics,
+            address=model_address,
         )
+        if chains.model_probe is not None:
+            probes["model"] = chains.model_probe
         authenticator = await open_authenticator(settings, stack, scope, log=log)
         service = await stack.enter_async_context(
             _make_service(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
+from pyeino.integrations.model_socket import ModelAddress
 from pyeino.monitoring import Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, RAGInput, ToolInput, default_chat_chain, default_rag_chain
@@ -28,6 +30,7 @@ class Chains:
     rag: Runnable[RAGInput, Message] | None = None
     tools: Runnable[ToolInput, Message] | None = None
     retrieval: Retrieval | None = None
+    model_probe: Callable[[], Awaitable[None]] | None = None
 
 
 async def default_chains(
@@ -38,9 +41,10 @@ async def default_chains(
     cache: Cache | None,
     log: StructuredLogger,
     metrics: Metrics,
+    address: ModelAddress | None = None,
 ) -> Chains:
     """Plain chat and tools over the model of the settings, and retrieval where it is on."""
-    opened = await open_model(settings, stack, metrics=metrics)
+    opened = await open_model(settings, stack, metrics=metrics, address=address)
     model = cached_model(opened, settings, cache=cache, metrics=metrics, log=log)
     found = await open_retrieval(settings, stack, store=store, logger=log, metrics=metrics)
     rag = (
@@ -58,7 +62,14 @@ async def default_chains(
             cached_tool, settings=settings, cache=cache, metrics=metrics, log=log
         ),
     )
-    return Chains(chat=plain, model=opened.info, rag=rag, tools=tools, retrieval=found)
+    return Chains(
+        chat=plain,
+        model=opened.info,
+        rag=rag,
+        tools=tools,
+        retrieval=found,
+        model_probe=opened.probe,
+    )
 
 
 def own_chain(chain: Runnable[ChatInput, Message] | None) -> Chains | None:
