@@ -68,7 +68,7 @@ class Child:
         own = {names.READY: child._is_ready, names.LAST_EXPORT: child._last_export}
         child._link = await Link.open(ours, {**handlers, **own})
         with contextlib.suppress(LinkError):  # it is dead already, which `wait` tells
-            await child._link.tell(names.BEGIN, spec.payload)
+            child._link.tell(names.BEGIN, spec.payload)
         return child
 
     @property
@@ -95,20 +95,20 @@ class Child:
     async def set_level(self, level: bytes) -> None:
         """Set the level of its log. Raises LinkError or TimeoutError, unless it has ended."""
         if not self.ready:  # it reads this when it is about to be
-            await self._tell(names.LEVEL, level)
+            self._tell(names.LEVEL, level)
         elif self._process.returncode is None:
             await self._call(names.LEVEL, level)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Ask it to end well; one that does nothing yet is ended."""
         if self.ready:
-            await self._tell(names.STOP)
+            self._tell(names.STOP)
         else:
             self._signal(signal.SIGTERM)
 
-    async def hasten(self) -> None:
+    def hasten(self) -> None:
         """Ask it to end now."""
-        await self._tell(names.HASTEN)
+        self._tell(names.HASTEN)
 
     def kill(self) -> None:
         """End it, whatever it does."""
@@ -122,12 +122,12 @@ class Child:
     async def _call(self, method: str, data: bytes) -> bytes:
         if self._link is None:
             raise LinkError("not started")
-        return await self._link.call(method, data, timeout=names.SHORT)
+        return await self._link.call(method, data, within=names.SHORT)
 
-    async def _tell(self, method: str, data: bytes = b"") -> None:
+    def _tell(self, method: str, data: bytes = b"") -> None:
         if self._link is not None:
             with contextlib.suppress(LinkError):  # it is dead already
-                await self._link.tell(method, data)
+                self._link.tell(method, data)
 
     async def _is_ready(self, _: bytes) -> bytes:
         self.ready = True

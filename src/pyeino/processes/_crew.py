@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pyeino.monitoring import AdjustableLogger, LogLevel, Metrics
+from pyeino.monitoring import LogLevel, Metrics, StructuredLogger
 from pyeino.processes import _names as names
 from pyeino.processes._child import Child, ChildSpec
 from pyeino.processes._link import LinkError
@@ -57,7 +57,7 @@ class Crew:
         *,
         stop: Stop,
         metrics: Metrics,
-        logger: AdjustableLogger,
+        logger: StructuredLogger,
         patience: float,
     ) -> None:
         self._places = [_Place(spec=spec) for spec in specs]
@@ -79,6 +79,7 @@ class Crew:
             if await self._start_all(keepers):
                 on_ready()
                 await self._first(self._stop.wait())
+            self._stopping.set()
             on_stop()
             return await self._end_all(keepers)
         finally:
@@ -122,17 +123,28 @@ class Crew:
         """Hold a child in `place` until it is time to end."""
         while not self._stopping.is_set():
             began = time.monotonic()
-            child = await self._start(place)
-            code = await child.wait()
-            place.child = None
-            self._scrapes.retire(child)
-            place.code = code
+            pid = await self._live(place)
             if self._stopping.is_set():
                 return
             if not place.started.is_set():
                 self._failed.set()
                 return
-            await self._pause(place, child, began)
+            await self._pause(place, pid, began)
+
+    async def _live(self, place: _Place) -> int:
+        """One child from its start to its end; its number, 0 when there was no starting it."""
+        try:
+            child = await self._start(place)
+        except OSError as error:
+            self._logger.error("Process not started", process=place.spec.name, error=error)
+            place.code = 1
+            return 0
+        try:
+            place.code = await child.wait()
+        finally:
+            place.child = None
+            self._scrapes.retire(child)
+        return child.pid
 
     async def _start(self, place: _Place) -> Child:
         handlers = {names.COLLECT: self._collect, names.LEVEL: self._set_level}
@@ -141,10 +153,10 @@ class Crew:
         if self._level:
             await child.set_level(self._level)
         if self._stopping.is_set():  # those who were there have been asked
-            await child.stop()
+            child.stop()
         return child
 
-    async def _pause(self, place: _Place, child: Child, began: float) -> None:
+    async def _pause(self, place: _Place, pid: int, began: float) -> None:
         """Wait before the next start, the longer the more often it was needed."""
         if time.monotonic() - began > _STEADY:
             place.deaths = 0
@@ -156,7 +168,7 @@ class Crew:
         log(
             "Process ended, another one is started",
             process=place.spec.name,
-            pid=child.pid,
+            pid=pid,
             ended_by=_ended_by(place.code),
             restart_in=pause,
         )
@@ -166,7 +178,6 @@ class Crew:
 
     async def _end_all(self, keepers: dict[str, asyncio.Task[None]]) -> int:
         """End the workers, then what they need."""
-        self._stopping.set()
         self._logger.info("Processes draining", processes=len(self._children()))
         for kind in ("worker", "model"):
             places = [place for place in self._places if place.spec.kind == kind]
@@ -188,12 +199,12 @@ class Crew:
         ended = asyncio.ensure_future(asyncio.wait(tasks))
         urgent = asyncio.ensure_future(self._stop.wait_urgent())
         try:
-            await _each(places, Child.stop)
+            _each(places, Child.stop)
             await asyncio.wait(
                 (ended, urgent), timeout=patience, return_when=asyncio.FIRST_COMPLETED
             )
             if not ended.done():
-                await _each(places, Child.hasten)
+                _each(places, Child.hasten)
                 await asyncio.wait((ended,), timeout=_HURRY)
             for place in places:
                 if place.child is not None:
@@ -223,10 +234,10 @@ class Crew:
         return b""
 
 
-async def _each(places: Sequence[_Place], do: Callable[[Child], Awaitable[None]]) -> None:
+def _each(places: Sequence[_Place], do: Callable[[Child], None]) -> None:
     for place in places:
         if place.child is not None:
-            await do(place.child)
+            do(place.child)
 
 
 def _ended_by(code: int) -> str:

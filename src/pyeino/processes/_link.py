@@ -73,8 +73,8 @@ class Link:
         reader, writer = await asyncio.open_unix_connection(sock=end)
         return cls(reader, writer, handlers)
 
-    async def call(self, method: str, data: bytes = b"", *, timeout: float) -> bytes:
-        """What the other end answers within `timeout` seconds.
+    async def call(self, method: str, data: bytes = b"", *, within: float) -> bytes:
+        """What the other end answers in `within` seconds.
 
         Raises TimeoutError, LinkClosedError, or LinkError with the words of the other end.
         """
@@ -82,16 +82,16 @@ class Link:
         answer = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._send(_Frame(number=number, method=method, data=data))
                 found: bytes = await answer
                 return found
         finally:
             self._waiting.pop(number, None)
 
-    async def tell(self, method: str, data: bytes = b"") -> None:
-        """Say something that needs no answer. Raises LinkClosedError."""
-        await self._send(_Frame(number=0, method=method, data=data))
+    def tell(self, method: str, data: bytes = b"") -> None:
+        """Say something short that needs no answer, without waiting. Raises LinkClosedError."""
+        self._write(_Frame(number=0, method=method, data=data))
 
     async def aclose(self) -> None:
         """Close this end, which the other one notices; idempotent."""
@@ -112,12 +112,15 @@ class Link:
     ) -> None:
         await self.aclose()
 
-    async def _send(self, frame: _Frame) -> None:
+    def _write(self, frame: _Frame) -> None:
         if self.closed.is_set():
             raise _gone()
         data = self._encoder.encode(frame)
         # One write for the whole frame: frames of several tasks do not mix.
         self._writer.write(len(data).to_bytes(_LENGTH, "big") + data)
+
+    async def _send(self, frame: _Frame) -> None:
+        self._write(frame)
         try:
             await self._writer.drain()
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -75,15 +76,25 @@ class Member:
         if self._asked_to_hasten:
             on_hasten()
 
-    async def ready(self) -> None:
+    def ready(self) -> None:
         """Tell the parent that this process does its work."""
-        await self._tell(names.READY)
+        if self._link is not None:
+            with contextlib.suppress(LinkError):  # it is gone, which is told elsewhere
+                self._link.tell(names.READY)
 
-    async def leave(self, metrics: Metrics) -> None:
-        """Hand over what was measured, last thing before the end: sums do not shrink then."""
-        data = metrics.export().encode()
-        if self._link is not None and not self._link.closed.is_set():
-            await self._link.call(names.LAST_EXPORT, data, timeout=names.SHORT)
+    async def leave(self) -> None:
+        """Hand over what was measured, last thing before the end. Raises LinkError, TimeoutError.
+
+        Without it the parent goes by what it knew, at most a second old.
+        """
+        if self.metrics is not None:
+            data = self.metrics.export().encode()
+            await self._call(names.LAST_EXPORT, data, within=names.SHORT)
+
+    @property
+    def orphaned(self) -> bool:
+        """True when the parent is gone."""
+        return self._link is None or self._link.closed.is_set()
 
     async def scrape(self) -> tuple[bytes, str]:
         """The metrics of all processes: body and content type.
@@ -92,7 +103,7 @@ class Member:
         numbers of one process alone would look like counters that go back.
         """
         try:
-            data = await self._call(names.COLLECT, b"", timeout=_COLLECT_TIMEOUT)
+            data = await self._call(names.COLLECT, b"", within=_COLLECT_TIMEOUT)
         except (LinkError, TimeoutError) as error:
             raise InternalError(
                 "METRICS_UNAVAILABLE",
@@ -109,7 +120,7 @@ class Member:
         Raises InternalError LOG_LEVEL_UNSET (503) when one of them did not say that it has.
         """
         try:
-            await self._call(names.LEVEL, level.name.encode(), timeout=_COLLECT_TIMEOUT)
+            await self._call(names.LEVEL, level.name.encode(), within=_COLLECT_TIMEOUT)
         except (LinkError, TimeoutError) as error:
             raise InternalError(
                 "LOG_LEVEL_UNSET",
@@ -118,14 +129,10 @@ class Member:
                 http_status=503,
             ) from error
 
-    async def _call(self, method: str, data: bytes, *, timeout: float) -> bytes:
+    async def _call(self, method: str, data: bytes, *, within: float) -> bytes:
         if self._link is None:
             raise LinkError("this process has not joined")
-        return await self._link.call(method, data, timeout=timeout)
-
-    async def _tell(self, method: str) -> None:
-        if self._link is not None:
-            await self._link.tell(method)
+        return await self._link.call(method, data, within=within)
 
     async def _begin(self, data: bytes) -> bytes:
         self.payload = data
@@ -157,4 +164,3 @@ class Member:
         await link.closed.wait()
         self._begun.set()
         await self._hasten(b"")
-

@@ -1,5 +1,6 @@
 """From settings to a running application: the only room that names integrations."""
 
+from pyeino.integrations.model_socket import ModelAddress
 from pyeino.wiring._build import Application, build, make_logger, service_limits
 from pyeino.wiring._chain import UnfitChainError, as_chat_chain
 from pyeino.wiring._check_access import is_loopback
@@ -20,6 +21,7 @@ from pyeino.wiring._tree import LOCAL_MODEL, Settings
 __all__ = [
     "LOCAL_MODEL",
     "Application",
+    "ModelAddress",
     "Retrieval",
     "SettingProblem",
     "SettingRow",

@@ -37,7 +37,8 @@ async def open_model(
 ) -> OpenModel:
     """The model of `settings.llm`, closed by `stack`; the weights of a local one have to be there.
 
-    With an `address` the local model is that of another process (`serve_model`). Raises NotFoundError MODEL_NOT_PULLED, ExternalError MODEL_LOAD_FAILED, or
+    With an `address` the local model is that of another process (`serve_model`).
+    Raises NotFoundError MODEL_NOT_PULLED, ExternalError MODEL_LOAD_FAILED, or
     MissingDependencyError when the provider's extra is not installed.
     """
     if settings.llm.provider != "local":
@@ -72,9 +73,7 @@ def _configured(model: ChatModel, settings: Settings) -> ConfiguredModel:
     )
 
 
-async def _load_local(
-    settings: Settings, stack: AsyncExitStack, metrics: Metrics
-) -> LlamaCppModel:
+async def _load_local(settings: Settings, stack: AsyncExitStack, metrics: Metrics) -> LlamaCppModel:
     from pyeino.integrations.llamacpp import LlamaCppModel, model_path
 
     llm, local = settings.llm, settings.llm.local

@@ -43,9 +43,9 @@ class SocketModel:
         self.info = info
 
     @classmethod
-    async def connect(cls, address: ModelAddress, *, timeout: float = 30.0) -> Self:
-        """The model at `address`, which may still be loading for `timeout` seconds."""
-        return cls(address, info=await _ask_who(address, timeout=timeout))
+    async def connect(cls, address: ModelAddress, *, within: float = 30.0) -> Self:
+        """The model at `address`, which may still be loading for `within` seconds."""
+        return cls(address, info=await _ask_who(address, within=within))
 
     def get_trace_info(self) -> TraceInfo:
         """Provider and model, for traces and metrics."""
@@ -53,7 +53,7 @@ class SocketModel:
 
     async def check(self) -> None:
         """Return when the model's process answers; for a readiness probe."""
-        await _ask_who(self._address, timeout=5.0)
+        await _ask_who(self._address, within=5.0)
 
     async def generate(
         self, messages: Sequence[Message], *, options: ModelOptions | None = None
@@ -79,10 +79,10 @@ class SocketModel:
                     return
 
 
-async def _ask_who(address: ModelAddress, *, timeout: float) -> ModelInfo:
+async def _ask_who(address: ModelAddress, *, within: float) -> ModelInfo:
     try:
         async with (
-            asyncio.timeout(timeout),
+            asyncio.timeout(within),
             contextlib.aclosing(_ask(address, Question(key=address.key))) as answers,
         ):
             async for said in answers:

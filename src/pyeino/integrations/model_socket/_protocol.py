@@ -48,23 +48,23 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: ModelOptions = ModelOptions()
 
 
-class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="said", tag="hello"):
     """Who is there; the last frame."""
 
     info: ModelInfo
 
 
-class Chunk(msgspec.Struct, frozen=True, kw_only=True, tag="chunk"):
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, tag_field="said", tag="chunk"):
     """A part of the answer."""
 
     message: Message
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag_field="said", tag="done"):
     """The answer is whole; the last frame."""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="said", tag="failure"):
     """An AppError, without its cause; the last frame."""
 
     type: ErrorType
