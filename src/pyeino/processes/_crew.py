@@ -140,7 +140,9 @@ class Crew:
             place.code = 1
             return 0
         try:
-            place.code = await child.wait()
+            code = await child.wait()
+            # One that was ended before it did anything has left nothing undone.
+            place.code = code if child.ready or not self._stopping.is_set() else 0
         finally:
             place.child = None
             self._scrapes.retire(child)
