@@ -44,6 +44,7 @@ _TRIAL: dict[str, tuple[str, Any]] = {
     "server.allowed_origins": ("https://a.example", ("https://a.example",)),
     "server.allow_public_without_auth": ("true", True),
     "server.trusted_proxies": ("10.0.0.7,10.1.0.0/16", ("10.0.0.7", "10.1.0.0/16")),
+    "server.workers": ("1", 1),
     "server.cors_origins": ("https://a.example", ("https://a.example",)),
     "database.url": ("sqlite:///x/y.db", "sqlite:///x/y.db"),
     "database.pool_size": ("7", 7),
