@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
@@ -23,14 +23,14 @@ from pyeino.wiring._tree import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chains:
-    """Who answers, and how it is called."""
+    """Who answers, how it is called, and what readiness asks of it."""
 
     chat: Runnable[ChatInput, Message]
     model: ModelInfo
     rag: Runnable[RAGInput, Message] | None = None
     tools: Runnable[ToolInput, Message] | None = None
     retrieval: Retrieval | None = None
-    model_probe: Callable[[], Awaitable[None]] | None = None
+    probes: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
 
 async def default_chains(
@@ -68,7 +68,7 @@ async def default_chains(
         rag=rag,
         tools=tools,
         retrieval=found,
-        model_probe=opened.probe,
+        probes={} if opened.probe is None else {"model": opened.probe},
     )
 
 

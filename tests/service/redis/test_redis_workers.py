@@ -214,6 +214,19 @@ def test_g87_the_log_level_is_set_in_all_workers_and_in_those_that_come_later(
     assert levels() == {"info"}
 
 
+def test_g87_a_worker_that_hangs_holds_up_a_scrape_for_a_bounded_time(three: Served) -> None:
+    total = three.metric(SERVED)
+    (worker, *_) = children_of(three.process.pid)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        assert three.metric(SERVED) == total
+        status, body = ask(three, "PUT", LEVEL, {"level": "info"})
+        assert (status, body["error"]["code"]) == (503, "LOG_LEVEL_UNSET")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert ask(three, "PUT", LEVEL, {"level": "info"})[0] == 200
+
+
 @contextmanager
 def stream(served: Served) -> Iterator[http.client.HTTPResponse]:
     """An answer that has begun and does not end."""
