@@ -20,6 +20,8 @@ from pyeino.wiring._shared import cached_model, cached_tool
 from pyeino.wiring._tools import build_tool_chain
 from pyeino.wiring._tree import Settings
 
+Probe = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chains:
@@ -30,7 +32,7 @@ class Chains:
     rag: Runnable[RAGInput, Message] | None = None
     tools: Runnable[ToolInput, Message] | None = None
     retrieval: Retrieval | None = None
-    probes: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
 
 
 async def default_chains(

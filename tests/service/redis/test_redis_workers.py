@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +30,10 @@ LEVEL = "/api/v1/admin/log-level"
 
 ENDLESS = """
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pyeino import Chain
 
-async def words(text: str) -> AsyncIterator[str]:
+async def words(text: str) -> AsyncGenerator[str]:
     yield "begun "
     await asyncio.Event().wait()
 
@@ -42,7 +42,7 @@ endless = Chain(str).then(words).compile()
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def code(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """What is served here needs no model: the chain of the examples, and one without end."""
     folder = tmp_path_factory.mktemp("code")
     (folder / "endless.py").write_text(ENDLESS)
@@ -119,7 +119,7 @@ class Load:
     _over: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def on(self, served: Served, *, clients: int) -> Iterator[None]:
+    def on(self, served: Served, *, clients: int) -> Generator[None]:
         threads = [threading.Thread(target=self._ask, args=(served,)) for _ in range(clients)]
         for thread in threads:
             thread.start()
@@ -228,7 +228,7 @@ def test_g87_a_worker_that_hangs_holds_up_a_scrape_for_a_bounded_time(three: Ser
 
 
 @contextmanager
-def stream(served: Served) -> Iterator[http.client.HTTPResponse]:
+def stream(served: Served) -> Generator[http.client.HTTPResponse]:
     """An answer that has begun and does not end."""
     body = {"user_id": "local", "message": "go", "options": {"chain": "endless"}}
     with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=100)) as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -16,7 +16,7 @@ from pyeino.processes._link import Handler
 @asynccontextmanager
 async def linked(
     one: Mapping[str, Handler], other: Mapping[str, Handler]
-) -> AsyncIterator[tuple[Link, Link]]:
+) -> AsyncGenerator[tuple[Link, Link]]:
     first, second = socket.socketpair()
     async with (
         asyncio.timeout(30),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -18,7 +18,7 @@ from pyeino.processes._link import Handler
 
 
 @asynccontextmanager
-async def joined(handlers: Mapping[str, Handler]) -> AsyncIterator[tuple[Link, Member]]:
+async def joined(handlers: Mapping[str, Handler]) -> AsyncGenerator[tuple[Link, Member]]:
     first, second = socket.socketpair()
     async with asyncio.timeout(30), await Link.open(first, handlers) as parent:
         parent.tell(names.BEGIN, b"do this")

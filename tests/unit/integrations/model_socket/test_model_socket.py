@@ -6,7 +6,7 @@ import asyncio
 import io
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from pyeino.errors import AppError, ExternalError, InternalError, RateLimitError
 from pyeino.integrations.llamacpp import LlamaCppModel
 from pyeino.integrations.model_socket import ModelAddress, ModelServer, SocketModel
 from pyeino.monitoring import StructuredLogger
-from pyeino.schema import DataType, Message, ParameterInfo, TextPart, ToolInfo
+from pyeino.schema import DataType, Message, ParameterInfo, Role, TextPart, ToolInfo
 from pyeino.testing import (
     CHAT_MODEL_CHECKS,
     ChatModelCheck,
@@ -42,7 +42,7 @@ class Place:
 
 
 @asynccontextmanager
-async def served(model: ChatModel) -> AsyncIterator[Place]:
+async def served(model: ChatModel) -> AsyncGenerator[Place]:
     log = io.StringIO()
     logger = StructuredLogger(log)
     # Not under pytest's folder: the path of a socket may have about a hundred bytes.
@@ -59,7 +59,7 @@ async def served(model: ChatModel) -> AsyncIterator[Place]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def model(local_model: Path) -> AsyncIterator[LlamaCppModel]:
+async def model(local_model: Path) -> AsyncGenerator[LlamaCppModel]:
     """Two slots: six calls at once have to wait in line."""
     async with await LlamaCppModel.load(local_model, slots=2, context=1024) as loaded:
         yield loaded
@@ -94,7 +94,7 @@ async def test_messages_options_and_chunks_arrive_as_they_were() -> None:
     )
     messages = [
         Message.system("be brief"),
-        Message(role="user", content="", user_input_multi_content=(TextPart(text="grüß"),)),
+        Message(role=Role.USER, content="", user_input_multi_content=(TextPart(text="grüß"),)),
     ]
     reply = ScriptedReply.calling(("look", {"q": "ulm"}), text="well", size=3)
     model, twin = ScriptedChatModel(reply), ScriptedChatModel(reply)
