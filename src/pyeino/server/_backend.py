@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyeino.components import ModelInfo
+from pyeino.concurrency import SingleFlight
 from pyeino.monitoring import Logger, LogLevel, Metrics, Tracing
 from pyeino.server._admission import Gate
 from pyeino.server._doorkeeper import Doorkeeper
@@ -85,7 +86,8 @@ class Backend:
     """The service, its surroundings, and whether the server is on its way out.
 
     `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
-    open WebSockets. `tracing` None: requests are not traced; `siblings` None: there are no others.
+from pyeino.concurrency import SingleFlight
+from pyeino.monitoring import Logger, LogLevel, Metrics, Tracing
     """
 
     service: ChatBackend
@@ -100,3 +102,4 @@ class Backend:
     siblings: Siblings | None = None
     draining: bool = False
     openapi: bytes = b"{}"
+    readiness: SingleFlight[Any] = field(default_factory=SingleFlight[Any])
