@@ -85,9 +85,9 @@ class Siblings(Protocol):
 class Backend:
     """The service, its surroundings, and whether the server is on its way out.
 
-    `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
-from pyeino.concurrency import SingleFlight
-from pyeino.monitoring import Logger, LogLevel, Metrics, Tracing
+        `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
+    from pyeino.concurrency import SingleFlight
+    from pyeino.monitoring import Logger, LogLevel, Metrics, Tracing
     """
 
     service: ChatBackend
