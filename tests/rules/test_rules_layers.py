@@ -18,6 +18,7 @@ SHELVES = {
     "integrations": 4,
     "agents": 5,
     "retrieval": 5,
+    "processes": 6,
     "service": 6,
     "server": 7,
     "wiring": 7,

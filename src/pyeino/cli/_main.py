@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from pyeino.cli._exit import ExitCode, UsageError
@@ -28,10 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
     except SystemExit as exit:  # argparse has said what is wrong, or printed the help
         return ExitCode.OK if exit.code in (0, None) else ExitCode.USAGE
+    return guarded(lambda: _run(arguments), debug=arguments.debug)
+
+
+def guarded(run: Callable[[], int], *, debug: bool) -> int:
+    """The exit code of `run`; what it raises is said on standard error."""
     try:
-        return _run(arguments)
+        return run()
     except KeyboardInterrupt:
-        _show_traceback(arguments)
+        _show_traceback(debug)
         note("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -39,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILURE
     except Exception as error:  # noqa: BLE001 (the last line of defence: a message, no traceback)
-        _show_traceback(arguments)
-        note(f"pyeino: {_message(error, debug=arguments.debug)}")
+        _show_traceback(debug)
+        note(f"pyeino: {_message(error, debug=debug)}")
         return _code(error)
 
 
@@ -53,8 +58,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _show_traceback(arguments: argparse.Namespace) -> None:
-    if arguments.debug:
+def _show_traceback(debug: bool) -> None:
+    if debug:
         traceback.print_exc()
 
 

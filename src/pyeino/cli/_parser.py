@@ -143,6 +143,7 @@ def _add_serve(commands: _Group) -> None:
     )
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 with auth)")
     serve.add_argument("--port", help="port to listen on (default 8080; 0 takes a free one)")
+    serve.add_argument("--workers", help="processes that answer (default 1; more need redis.url)")
     _add_settings(serve)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
+import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pyeino.cli._exit import UsageError
 from pyeino.cli._objects import load_object
 from pyeino.cli._settings import settings_from
 from pyeino.compose import Runnable
+from pyeino.monitoring import StructuredLogger
+from pyeino.processes import Member
 from pyeino.schema import Message
-from pyeino.server import ServerOptions, create_app, loop_factory, run_server
+from pyeino.server import ServerOptions, StopSignal, create_app, loop_factory, run_server
 from pyeino.service import ChatInput
-from pyeino.wiring import Settings, as_chat_chain, build
+from pyeino.wiring import ModelAddress, Settings, as_chat_chain, build
 
 ChatChain = Runnable[ChatInput, Message]
 _TAKEN = ("auto", "plain", "rag", "tools")
@@ -23,13 +28,23 @@ _TAKEN = ("auto", "plain", "rag", "tools")
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 when everything ended well."""
     settings = settings_from(arguments)
-    chain: ChatChain | None = None
-    if arguments.chain is not None:
-        found: Any = load_object(arguments.chain)
-        chain = as_chat_chain(found, name=arguments.chain)
-    further = further_chains(arguments.further)
+    if settings.server.workers > 1:
+        from pyeino.cli._serve_workers import serve_workers
+
+        return serve_workers(settings, arguments)
+    chain, further = load_chains(arguments.chain, arguments.further)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings, chain, further))
+        return runner.run(serve_application(settings, chain, further))
+
+
+def load_chains(
+    chain: str | None, further: Sequence[str]
+) -> tuple[ChatChain | None, dict[str, ChatChain]]:
+    """The chat chain that is named, if any, and the further ones."""
+    if chain is None:
+        return None, further_chains(further)
+    found: Any = load_object(chain)
+    return as_chat_chain(found, name=chain), further_chains(further)
 
 
 def further_chains(given: Sequence[str]) -> dict[str, ChatChain]:
@@ -47,10 +62,33 @@ def further_chains(given: Sequence[str]) -> dict[str, ChatChain]:
     return found
 
 
-async def _serve(
-    settings: Settings, chain: ChatChain | None, further: Mapping[str, ChatChain]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """What a process that serves with others has of them; the caller closes the logger."""
+
+    member: Member
+    logger: StructuredLogger
+    stop: StopSignal
+    listener: socket.socket
+    model_address: ModelAddress | None
+
+
+async def serve_application(
+    settings: Settings,
+    chain: ChatChain | None,
+    further: Mapping[str, ChatChain],
+    *,
+    joined: Joined | None = None,
 ) -> int:
-    async with build(settings, chat_chain=chain, further=further) as application:
+    """Serve until it is asked to stop; the exit code."""
+    async with build(
+        settings,
+        chat_chain=chain,
+        further=further,
+        logger=joined.logger if joined else None,
+        model_address=joined.model_address if joined else None,
+    ) as application:
+        application.metrics.set_workers(1)
         options = server_options(settings)
         app = create_app(
             application.service,
@@ -61,12 +99,21 @@ async def _serve(
             tracing=application.tracing,
             authenticator=application.authenticator,
             rate_limits=application.rate_limits,
+            siblings=joined.member if joined else None,
         )
-        return await run_server(
+        run = functools.partial(
+            run_server,
             app,
             options=options,
             on_drain=application.service.drain,
             logger=application.logger,
+        )
+        if joined is None:
+            return await run()
+        member = joined.member
+        member.metrics = application.metrics
+        return await run(
+            stop=joined.stop, listener=joined.listener, on_ready=lambda _: member.ready()
         )
 
 

@@ -7,11 +7,11 @@ import argparse
 from pyeino.cli._exit import UsageError
 from pyeino.wiring import Settings, load_settings
 
-_FLAGS = {"server.host": "host", "server.port": "port"}
+_FLAGS = {"server.host": "host", "server.port": "port", "server.workers": "workers"}
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
-    """The settings that `--config`, `--set`, `--host` and `--port` ask for, over the environment.
+    """The settings that `--config`, `--set` and the flags of `serve` ask for, over the environment.
 
     Raises SettingsError with every problem, UsageError for a `--set` without "=".
     """

@@ -105,6 +105,10 @@ CACHE_ERRORS = _counter(
     "eino_cache_errors_total", "Total number of cache errors", "cache_type", "operation"
 )
 
+WORKERS = _gauge("eino_workers", "Current number of processes that answer requests")
+WORKER_RESTARTS = _counter(
+    "eino_worker_restarts_total", "Total number of processes started anew", "kind"
+)
 SPANS_DROPPED = _counter(
     "eino_spans_dropped_total", "Total number of trace spans lost before they were exported"
 )
@@ -177,5 +181,6 @@ FAMILIES = (
     *(CHAT_REQUESTS, CHAT_ERRORS, CHAT_LATENCY),
     *(RETRIEVAL_LATENCY, RETRIEVAL_ERRORS, RETRIEVAL_DOCUMENTS),
     *(PROCESSING_LATENCY, CACHE_HITS, CACHE_MISSES, CACHE_ERRORS, SPANS_DROPPED),
+    *(WORKERS, WORKER_RESTARTS),
     *GENAI,
 )

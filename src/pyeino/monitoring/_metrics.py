@@ -73,6 +73,8 @@ class Metrics:
         self._cache_misses = by_name[families.CACHE_MISSES.name]
         self._cache_errors = by_name[families.CACHE_ERRORS.name]
         self._spans_dropped = by_name[families.SPANS_DROPPED.name][()]
+        self._workers = by_name[families.WORKERS.name][()]
+        self._worker_restarts = by_name[families.WORKER_RESTARTS.name]
         self.genai = GenAIMetrics(by_name)
         self._export = _series.export
         self._shared_queues: set[str] = set()
@@ -163,6 +165,14 @@ class Metrics:
     def inc_spans_dropped(self, count: int = 1) -> None:
         """Count trace spans that were lost before they were exported."""
         self._spans_dropped.inc(count)
+
+    def inc_worker_restarts(self, kind: str) -> None:
+        """Count one process that was started anew; `kind` is worker or model."""
+        self._worker_restarts[(kind,)].inc()
+
+    def set_workers(self, count: int) -> None:
+        """Say how many processes answer requests: 1 in each that does, which is added up."""
+        self._workers.set(count)
 
     def set_active_connections(self, count: float) -> None:
         """Set the number of open connections; a source given to `watch_connections` wins."""

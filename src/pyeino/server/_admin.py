@@ -26,9 +26,11 @@ async def get_log_level(exchange: Exchange, _: None) -> None:
 
 
 async def put_log_level(exchange: Exchange, body: LogLevelSetting) -> None:
-    """Another level, from the next line on, until the process ends."""
+    """Another level, from the next line on, until the server ends; in all of its processes."""
     logger = _adjustable(exchange)
     before, level = logger.level, LogLevel.parse(body.level)
+    if exchange.backend.siblings is not None:
+        await exchange.backend.siblings.set_log_level(level)
     logger.level = level
     # At the graver of both, so that whoever reads the log sees why it grew silent or loud.
     told = {LogLevel.DEBUG: logger.debug, LogLevel.INFO: logger.info, LogLevel.WARN: logger.warn}

@@ -13,7 +13,7 @@ from pyeino.server._addresses import Addresses
 from pyeino.server._admission import Admission, Gate
 from pyeino.server._asgi import local_path, record_of
 from pyeino.server._authentication import Authentication, LimitHeaders
-from pyeino.server._backend import Backend, ChatBackend, Probe
+from pyeino.server._backend import Backend, ChatBackend, Probe, Siblings
 from pyeino.server._context import RequestIds
 from pyeino.server._cors import CrossOrigin
 from pyeino.server._doorkeeper import Doorkeeper
@@ -85,6 +85,7 @@ def create_app(
     tracing: Tracing | None = None,
     authenticator: Authenticator | None = None,
     rate_limits: RateLimitStore | None = None,
+    siblings: Siblings | None = None,
 ) -> ServerApp:
     """The server's application over `service`; the caller closes the service.
 
@@ -92,7 +93,8 @@ def create_app(
     `authenticator` every route but the public ones asks for credentials; without one everybody is
     the one local user. `rate_limits` keeps the limits of clients; DeclarationError when `options`
     set such limits and there is none. With `tracing` each request has a span, and the answer its
-    `traceparent`; probes and scrapes do not.
+    `traceparent`; probes and scrapes do not. With `siblings` metrics and the log level are those
+    of all processes that answer on the port.
     """
     backend = Backend(
         service=service,
@@ -109,6 +111,7 @@ def create_app(
         ),
         probes=dict(probes or {}),
         tracing=tracing,
+        siblings=siblings,
     )
     return ServerApp(backend)
 

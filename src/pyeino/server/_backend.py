@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pyeino.components import ModelInfo
 from pyeino.concurrency import SingleFlight
-from pyeino.monitoring import Logger, Metrics, Tracing
+from pyeino.monitoring import Logger, LogLevel, Metrics, Tracing
 from pyeino.server._admission import Gate
 from pyeino.server._doorkeeper import Doorkeeper
 from pyeino.server._options import ServerOptions
@@ -69,13 +69,25 @@ class ChatBackend(Protocol):
         ...
 
 
+class Siblings(Protocol):
+    """The processes that answer on the same port, this one among them."""
+
+    async def scrape(self) -> tuple[bytes, str]:
+        """The metrics of all of them: body and content type."""
+        ...
+
+    async def set_log_level(self, level: LogLevel) -> None:
+        """Set the level of the log in all of them."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Backend:
     """The service, its surroundings, and whether the server is on its way out.
 
-    `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
-    open WebSockets. `tracing` None: requests are not traced. `readiness` lets everybody who asks at
-    the same time share one look at the probes: it is a question that anybody may ask.
+        `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
+    from pyeino.concurrency import SingleFlight
+    from pyeino.monitoring import Logger, LogLevel, Metrics, Tracing
     """
 
     service: ChatBackend
@@ -87,6 +99,7 @@ class Backend:
     sockets: Sockets = field(default_factory=Sockets)
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
     tracing: Tracing | None = None
+    siblings: Siblings | None = None
     draining: bool = False
     openapi: bytes = b"{}"
     readiness: SingleFlight[Any] = field(default_factory=SingleFlight[Any])

@@ -59,8 +59,12 @@ async def ready(exchange: Exchange, _: None) -> None:
 
 
 async def metrics(exchange: Exchange, _: None) -> None:
-    """Every metric in Prometheus' text format."""
-    body, media = exchange.backend.metrics.render()
+    """Every metric in Prometheus' text format, of all processes that answer on this port."""
+    siblings = exchange.backend.siblings
+    if siblings is None:
+        body, media = exchange.backend.metrics.render()
+    else:
+        body, media = await siblings.scrape()
     await exchange.reply(body, media=media.encode("latin-1"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
@@ -18,38 +18,12 @@ from pyeino.server._app import ServerApp
 from pyeino.server._options import ServerOptions
 from pyeino.server._protocol import SocketProtocol, protocol_class
 from pyeino.server._socket import bind_socket, url_of
+from pyeino.server._stop import StopSignal, stop_on_signals
 
 Drain = Callable[[], Awaitable[None]]
 
 _LAST_WRITES = 2.0
 """Seconds that connections get to take their last frames after the work has ended."""
-
-
-class StopSignal:
-    """Asks a running server to stop; asked twice, it stops without waiting for work."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._once = asyncio.Event()
-        self._twice = asyncio.Event()
-
-    def __call__(self) -> None:
-        """Ask once more."""
-        self._count += 1
-        (self._once if self._count == 1 else self._twice).set()
-
-    @property
-    def urgent(self) -> bool:
-        """True when it was asked more than once."""
-        return self._twice.is_set()
-
-    async def wait(self) -> None:
-        """Return when it was asked."""
-        await self._once.wait()
-
-    async def wait_urgent(self) -> None:
-        """Return when it was asked twice."""
-        await self._twice.wait()
 
 
 def announce(url: str) -> None:
@@ -66,18 +40,22 @@ async def run_server(
     logger: Logger,
     stop: StopSignal | None = None,
     on_ready: Callable[[str], None] = announce,
+    listener: socket.socket | None = None,
 ) -> int:
     """Serve `app` until SIGTERM, SIGINT or `stop`, then let it end well; the exit code.
 
     On the first signal /ready answers 503, the listener stays open for `drain_delay`, then
     `on_drain` is awaited (it ends running work with a terminal frame), then the listener closes:
     0. A second signal, or `drain_timeout`, cuts this short: 1. `on_ready` is told the URL.
+    With a `listener` it serves there, closes it, and leaves the signals to whoever gave it.
     Raises ServerStartError when it cannot listen.
     """
     stopping = stop or StopSignal()
-    listener = await asyncio.to_thread(bind_socket, options.host, options.port)
+    signals = stop_on_signals(stopping) if listener is None else contextlib.nullcontext()
+    if listener is None:
+        listener = await asyncio.to_thread(bind_socket, options.host, options.port)
     url = url_of(listener, options.host)
-    with contextlib.closing(listener), _signals(stopping), _uvicorn_logs(logger):
+    with contextlib.closing(listener), signals, _uvicorn_logs(logger):
         server = _Server(app, options)
         if isinstance(app, ServerApp):
             app.count_connections(lambda: len(server.server_state.connections))
@@ -188,23 +166,6 @@ async def _first(one: Awaitable[Any], other: Awaitable[Any]) -> None:
             task.cancel()
         if own:
             await asyncio.wait(own)
-
-
-@contextlib.contextmanager
-def _signals(stopping: StopSignal) -> Generator[None]:
-    loop = asyncio.get_running_loop()
-    taken: list[signal.Signals] = []
-    for one in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(one, stopping)
-        except (NotImplementedError, RuntimeError, ValueError):
-            continue  # not the main thread, or a system without: whoever runs us stops us
-        taken.append(one)
-    try:
-        yield
-    finally:
-        for one in taken:
-            loop.remove_signal_handler(one)
 
 
 class _ToLogger(logging.Handler):

@@ -1,5 +1,6 @@
 """From settings to a running application: the only room that names integrations."""
 
+from pyeino.integrations.model_socket import ModelAddress
 from pyeino.wiring._build import Application, build, make_logger, service_limits
 from pyeino.wiring._chain import UnfitChainError, as_chat_chain
 from pyeino.wiring._check_access import is_loopback
@@ -11,6 +12,7 @@ from pyeino.wiring._databases import (
     open_api_keys,
 )
 from pyeino.wiring._load import load_settings
+from pyeino.wiring._models import serve_model
 from pyeino.wiring._problem import SettingProblem, SettingsError
 from pyeino.wiring._retrieval import Retrieval, open_ingestor
 from pyeino.wiring._show import SettingRow, documented_settings, setting_rows
@@ -19,6 +21,7 @@ from pyeino.wiring._tree import LOCAL_MODEL, Settings
 __all__ = [
     "LOCAL_MODEL",
     "Application",
+    "ModelAddress",
     "Retrieval",
     "SettingProblem",
     "SettingRow",
@@ -37,6 +40,7 @@ __all__ = [
     "open_api_keys",
     "open_ingestor",
     "parse_duration",
+    "serve_model",
     "service_limits",
     "setting_rows",
 ]

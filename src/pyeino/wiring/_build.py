@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pyeino.compose import Runnable
+from pyeino.integrations.model_socket import ModelAddress
 from pyeino.monitoring import (
     LogFormat,
     Metrics,
@@ -72,13 +73,15 @@ async def build(
     chat_chain: Runnable[ChatInput, Message] | None = None,
     further: Mapping[str, Runnable[ChatInput, Message]] | None = None,
     logger: StructuredLogger | None = None,
+    model_address: ModelAddress | None = None,
 ) -> AsyncGenerator[Application]:
     """The application that `settings` describe, open for as long as the `async with`.
 
     `chat_chain` answers instead of the default chain; then no model is loaded, and there is no
     tool chain. `further` chains are there by name, picked by `options.chain`. A `logger` that is
-    given is not closed. Raises AppError when the database or the
-    model cannot be opened; what was opened before is closed again.
+    given is not closed. With a `model_address` the local model is asked there, and not loaded.
+    Raises AppError when the database or the model cannot be opened; what was opened before is
+    closed again.
     """
     async with AsyncExitStack() as stack:
         log = logger or _open_logger(settings, stack)
@@ -91,22 +94,22 @@ async def build(
         jobs = await open_jobs(settings, stack, scope=scope)
         await stack.enter_async_context(counted_queue(jobs.queue, metrics=metrics, logger=log))
         probes: dict[str, Probe] = {"database": database.check, **shared.probes, **jobs.probes}
-        sessions, messages = conversations_of(scope, settings)
+        stored = conversations_of(scope, settings)
         chains = own_chain(chat_chain) or await default_chains(
-            settings, stack, store=scope.passages, cache=shared.cache, log=log, metrics=metrics
+            settings,
+            stack,
+            store=scope.passages,
+            cache=shared.cache,
+            log=log,
+            metrics=metrics,
+            address=model_address,
         )
+        probes.update(chains.probes)
         authenticator = await open_authenticator(settings, stack, scope, log=log)
-        service = await stack.enter_async_context(
-            _make_service(
-                settings,
-                (sessions, messages),
-                chains,
-                further=further,
-                tracing=tracing,
-                log=log,
-                metrics=metrics,
-            )
+        service = _make_service(
+            settings, stored, chains, further=further, tracing=tracing, log=log, metrics=metrics
         )
+        await stack.enter_async_context(service)
         _watch(metrics, service=service, database=database, log=log)
         yield Application(
             service=service,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyeino.components import ModelInfo
 from pyeino.compose import Runnable
+from pyeino.integrations.model_socket import ModelAddress
 from pyeino.monitoring import Metrics, StructuredLogger
 from pyeino.schema import Message
 from pyeino.service import ChatInput, RAGInput, ToolInput, default_chat_chain, default_rag_chain
@@ -18,16 +20,19 @@ from pyeino.wiring._shared import cached_model, cached_tool
 from pyeino.wiring._tools import build_tool_chain
 from pyeino.wiring._tree import Settings
 
+Probe = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chains:
-    """Who answers, and how it is called."""
+    """Who answers, how it is called, and what readiness asks of it."""
 
     chat: Runnable[ChatInput, Message]
     model: ModelInfo
     rag: Runnable[RAGInput, Message] | None = None
     tools: Runnable[ToolInput, Message] | None = None
     retrieval: Retrieval | None = None
+    probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
 
 
 async def default_chains(
@@ -38,9 +43,10 @@ async def default_chains(
     cache: Cache | None,
     log: StructuredLogger,
     metrics: Metrics,
+    address: ModelAddress | None = None,
 ) -> Chains:
     """Plain chat and tools over the model of the settings, and retrieval where it is on."""
-    opened = await open_model(settings, stack, metrics=metrics)
+    opened = await open_model(settings, stack, metrics=metrics, address=address)
     model = cached_model(opened, settings, cache=cache, metrics=metrics, log=log)
     found = await open_retrieval(settings, stack, store=store, logger=log, metrics=metrics)
     rag = (
@@ -58,7 +64,14 @@ async def default_chains(
             cached_tool, settings=settings, cache=cache, metrics=metrics, log=log
         ),
     )
-    return Chains(chat=plain, model=opened.info, rag=rag, tools=tools, retrieval=found)
+    return Chains(
+        chat=plain,
+        model=opened.info,
+        rag=rag,
+        tools=tools,
+        retrieval=found,
+        probes={} if opened.probe is None else {"model": opened.probe},
+    )
 
 
 def own_chain(chain: Runnable[ChatInput, Message] | None) -> Chains | None:

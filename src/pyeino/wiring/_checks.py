@@ -11,6 +11,7 @@ from pyeino.errors import MissingDependencyError, ValidationError
 from pyeino.integrations.sql import PostgresDatabase
 from pyeino.security import decode_key
 from pyeino.wiring._check_access import check_access
+from pyeino.wiring._check_workers import check_workers
 from pyeino.wiring._keys import all_keys
 from pyeino.wiring._located import problem_at, value_at
 from pyeino.wiring._placeholders import check_placeholders
@@ -58,6 +59,7 @@ def check(settings: Settings) -> list[SettingProblem]:
         *_check_retrieval(settings),
         *_check_tracing(settings),
         *check_access(settings),
+        *check_workers(settings),
     ]
 
 

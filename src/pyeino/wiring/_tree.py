@@ -67,6 +67,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     allow_public_without_auth: bool = False
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
 class DatabaseSettings(_Section, frozen=True, kw_only=True):
