@@ -199,8 +199,9 @@ async def measure_rates(subjects: list[Subject], *, quick: bool) -> list[Row]:
 
 
 async def collector(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Takes whatever is exported and says that it is well."""
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+    """Takes whatever is exported and says that it is well; until the loop ends."""
+    over = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
+    with contextlib.suppress(*over):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"content-length:")[2].split(b"\r\n")[0].strip()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy_kit import ROOT, environment, needs_given_settings, pyeino
+from deploy_kit import ROOT, environment, pyeino
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -219,7 +219,6 @@ def test_every_value_that_the_file_asks_for_is_written(written: Path) -> None:
     assert asked <= set(env_of(written))
 
 
-@needs_given_settings
 def test_the_app_takes_what_compose_gives_it(written: Path) -> None:
     done = pyeino("config", "show", "--origin", **settings_in(written))
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,6 @@ from deploy_kit import (
     bytes_of,
     documents,
     manifests,
-    needs_given_settings,
     one,
     patched,
     pod_of,
@@ -163,7 +162,6 @@ def test_g107_placeholders_are_refused_at_the_start(tmp_path: Path) -> None:
         assert re.search(rf"{re.escape(key)} = .*still the placeholder", done.stderr), key
 
 
-@needs_given_settings
 @forms
 def test_g107_every_placeholder_is_found(objects: list[dict[str, Any]], tmp_path: Path) -> None:
     env = settings_of(objects, tmp_path)
@@ -173,7 +171,6 @@ def test_g107_every_placeholder_is_found(objects: list[dict[str, Any]], tmp_path
     assert done.stderr.count("still the placeholder") == placeholders
 
 
-@needs_given_settings
 @forms
 def test_the_server_takes_its_settings(objects: list[dict[str, Any]], tmp_path: Path) -> None:
     given = {

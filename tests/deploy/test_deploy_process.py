@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy_kit import ROOT, environment, needs_given_settings, pyeino
+from deploy_kit import ROOT, environment, pyeino
 
 PATIENCE = 100.0
 NAMESPACE = ROOT / "tests" / "deploy" / "namespace.sh"
@@ -125,7 +125,6 @@ def test_g109_on_sigterm_it_says_not_ready_while_it_still_answers(
         process.wait(timeout=PATIENCE)
 
 
-@needs_given_settings
 def test_g104_with_the_generated_secrets_nobody_comes_in_without_a_key(
     free_port: int, tmp_path: Path
 ) -> None:

@@ -146,7 +146,7 @@ def test_n8_the_sections_that_the_guide_names_are_there_and_say_where_values_are
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
-            "PYEINO_DATABASE__URL": "postgresql://ann:secret@db/eino",
+            "PYEINO_DATABASE__URL": "postgresql://ann:pa55w0rd@db/eino",
             "PYEINO_LOGGING__LEVEL": "debug",
         },
         capture_output=True,
@@ -162,7 +162,7 @@ def test_n8_the_sections_that_the_guide_names_are_there_and_say_where_values_are
     assert "config.yaml" in lines["redis.pool_size"]
     assert "PYEINO_LOGGING__LEVEL" in lines["logging.level"]
     assert "db/eino" in lines["database.url"]
-    assert "secret" not in shown
+    assert "pa55w0rd" not in shown
     assert lines["metrics.path"].endswith("# default")
 
 

