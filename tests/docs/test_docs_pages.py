@@ -93,3 +93,16 @@ def _targets(nav: str | list[Any] | dict[str, Any]) -> Iterator[str]:
         case _:
             for entry in nav:
                 yield from _targets(entry)
+
+
+def test_every_page_is_reached_by_links_from_the_first() -> None:
+    docs = ROOT / "docs"
+    seen: set[Path] = set()
+    to_read = [docs / "index.md"]
+    while to_read:
+        page = to_read.pop().resolve()
+        if page not in seen and page.is_relative_to(docs.resolve()):
+            seen.add(page)
+            targets = re.findall(r"\]\(([^)#\s:]+\.md)[)#]", page.read_text(encoding="utf-8"))
+            to_read += [page.parent / target for target in targets]
+    assert {page.resolve() for page in docs.rglob("*.md")} - seen == set()
