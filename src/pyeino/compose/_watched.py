@@ -84,9 +84,22 @@ class WatchedSource(Source[Any]):
             view = _View()
             self._views.append(view)
             name = f"callback of {self._info.name}"
-            self._tasks.append(asyncio.create_task(self._watch(handler, view, token), name=name))
+            task = asyncio.create_task(self._watch(handler, view, token), name=name)
+            task.add_done_callback(self._told_at_least(handler, view, token))
+            self._tasks.append(task)
+
+    def _told_at_least(
+        self, handler: Handler, view: _View, token: Any
+    ) -> Callable[[asyncio.Task[None]], None]:
+        def ended(task: asyncio.Task[None]) -> None:
+            # Cancelled before its first step: the handler has been told of a start only.
+            if task.cancelled() and not view.begun:
+                handler.on_cancel(self._info, token)
+
+        return ended
 
     async def _watch(self, handler: Handler, view: _View, token: Any) -> None:
+        view.begun = True
         async with Stream(view) as stream:
             await handler.on_end_with_stream_output(self._info, stream, token)
 
@@ -119,13 +132,14 @@ class WatchedSource(Source[Any]):
 class _View(Source[Any]):
     """What one handler reads: filled without waiting, bounded, dropped when it lags too far."""
 
-    __slots__ = ("_end", "_ended", "_items", "_wake")
+    __slots__ = ("_end", "_ended", "_items", "_wake", "begun")
 
     def __init__(self) -> None:
         self._items: deque[tuple[Any, bool]] = deque()
         self._wake = asyncio.Event()
         self._ended = False
         self._end: BaseException | None = None
+        self.begun = False
 
     def show(self, item: Any, *, failed: bool = False) -> None:
         """Add an item, or an error that the reader was given instead of one."""

@@ -28,6 +28,8 @@ _READERS: Final = 2
 _LOOK_EVERY: Final = 1.0
 """Seconds after which the index is asked whether another process has done our jobs."""
 
+_LOST: Final = "the job has left the queue without a trace: other failures came after it"
+
 OnProgress = Callable[[IngestProgress], None]
 
 
@@ -237,7 +239,9 @@ class QueuedIngestor:
                     await self._look_once(run)
 
     async def _look_once(self, run: _Run) -> None:
-        """Settle what is in the index, or among the dead letters, by now."""
+        """Settle what is in the index, or among the dead letters, by now; or in neither."""
+        # Asked first: what leaves an empty queue later than this has its trace below.
+        nothing_left = run.submitted and not (await self._queue.counts()).length
         stored = await self._writer.store.documents(index=run.index, under=run.plan.under)
         known = {one.location: one for one in stored}
         for job_id, one in list(run.waiting.items()):
@@ -248,6 +252,9 @@ class QueuedIngestor:
             if letter.id in run.waiting:
                 source = run.waiting[letter.id].file.source
                 run.settle(IngestOutcome(job_id=letter.id, source=source, failure=letter.reason))
+        if nothing_left:
+            for job_id, one in list(run.waiting.items()):
+                run.settle(IngestOutcome(job_id=job_id, source=one.file.source, failure=_LOST))
 
     async def _remove_gone(self, run: _Run) -> None:
         gone = run.plan.gone

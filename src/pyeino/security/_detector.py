@@ -98,6 +98,11 @@ def _mask_key(match: re.Match[str]) -> str:
 
 
 def _mask_email(match: re.Match[str]) -> str:
+    name, _, domain = match[0].partition("@")
+    # Chinese words before an address look like a part of its name; of one or two letters that
+    # is all there may be of the real one.
+    if name[-1].isascii() and not name[-3:].isascii():
+        return f"{HIDDEN}@{domain}"
     return mask_email(match[0])
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyeino.components import ModelInfo
+from pyeino.concurrency import SingleFlight
 from pyeino.monitoring import Logger, Metrics, Tracing
 from pyeino.server._admission import Gate
 from pyeino.server._doorkeeper import Doorkeeper
@@ -73,7 +74,8 @@ class Backend:
     """The service, its surroundings, and whether the server is on its way out.
 
     `gate` counts the requests under way, `doorkeeper` says whose they are; `sockets` are the
-    open WebSockets. `tracing` None: requests are not traced.
+    open WebSockets. `tracing` None: requests are not traced. `readiness` lets everybody who asks at
+    the same time share one look at the probes: it is a question that anybody may ask.
     """
 
     service: ChatBackend
@@ -87,3 +89,4 @@ class Backend:
     tracing: Tracing | None = None
     draining: bool = False
     openapi: bytes = b"{}"
+    readiness: SingleFlight[Any] = field(default_factory=SingleFlight[Any])

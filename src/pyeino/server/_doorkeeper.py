@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.types import Scope
@@ -52,19 +53,33 @@ class FailedSignIns:
         self._most = most
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._trying: dict[str, int] = {}
 
     def check(self, address: str) -> None:
         """Raise RateLimitError TOO_MANY_FAILED_SIGN_INS (429) for an address that has to wait."""
         if address not in self._left:
             return
-        left = self._now_left(address)
+        # What is being tried counts as if it failed, else many guesses at once would be one.
+        left = self._now_left(address) - self._trying.get(address, 0)
         if left < 1:
             raise RateLimitError(
                 "TOO_MANY_FAILED_SIGN_INS",
                 "Rate limit exceeded",
                 details="Too many wrong keys or tokens came from this address; wait.",
-                metadata={"retry_after": round((1 - left) / self._rate, 3)},
+                metadata={"retry_after": round(min(1 - left, self._burst) / self._rate, 3)},
             )
+
+    @contextmanager
+    def attempt(self, address: str) -> Generator[None]:
+        """`check`, and count an attempt of `address` for as long as the `with`."""
+        self.check(address)
+        self._trying[address] = self._trying.get(address, 0) + 1
+        try:
+            yield
+        finally:
+            self._trying[address] -= 1
+            if not self._trying[address]:
+                del self._trying[address]
 
     def note(self, address: str) -> None:
         """Count one more failure of `address`."""
@@ -176,12 +191,12 @@ class Doorkeeper:
     ) -> Principal:
         if shown.bearer is None and shown.api_key is None:
             raise UnauthorizedError("API_KEY_REQUIRED", "API key required")
-        self.check_failures(address)
-        try:
-            return await authenticator.authenticate(bearer=shown.bearer, api_key=shown.api_key)
-        except UnauthorizedError as error:
-            self.note_failure(address, error)
-            raise
+        with self._failures.attempt(client_block(address)):
+            try:
+                return await authenticator.authenticate(bearer=shown.bearer, api_key=shown.api_key)
+            except UnauthorizedError as error:
+                self.note_failure(address, error)
+                raise
 
     async def _identify_scraper(self, scope: Scope, address: str) -> Caller:
         """Metrics ask for their own token, or for credentials with the scope; never counted."""

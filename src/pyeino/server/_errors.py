@@ -25,6 +25,8 @@ _WAIT_AND_RETRY = frozenset({429, 503})
 _CLIENT_WOULD_RETRY = frozenset({408, 409, 429})
 _RETRY_MAY_HELP = frozenset({408, 429, 502, 503, 504})
 _CLOSING = frozenset({408, 413, 431})
+_LONGEST_HEADER = 200
+_QUOTED = str.maketrans('"\\', "'/")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -63,7 +65,7 @@ def error_headers(error: AppError, *, path: str) -> list[tuple[bytes, bytes]]:
         headers.append((b"www-authenticate", challenge))
     allow = error.metadata.get("allow")
     if error.http_status == 405 and isinstance(allow, str):
-        headers.append((b"allow", allow.encode("latin-1")))
+        headers.append((b"allow", _quotable(allow)))
     if error.http_status in _CLOSING:
         headers.append((b"connection", b"close"))
     return headers
@@ -74,12 +76,18 @@ def _challenge_of(error: AppError) -> bytes | None:
     if error.http_status == 401:
         if error.code == "API_KEY_REQUIRED":
             return b'Bearer realm="pyeino"'
-        text = error.message.replace('"', "'").encode("ascii", "replace")
+        text = _quotable(error.message)
         return b'Bearer realm="pyeino", error="invalid_token", error_description="' + text + b'"'
     if error.http_status == 403 and error.code == "INSUFFICIENT_SCOPE":
-        scope = str(error.metadata.get("scope", "")).encode("ascii", "replace")
+        scope = _quotable(str(error.metadata.get("scope", "")))
         return b'Bearer realm="pyeino", error="insufficient_scope", scope="' + scope + b'"'
     return None
+
+
+def _quotable(text: str) -> bytes:
+    """`text` inside a header: a chain may raise errors with any text, and none ends a header."""
+    plain = text[:_LONGEST_HEADER].translate(_QUOTED)
+    return "".join(one if one.isprintable() else " " for one in plain).encode("ascii", "replace")
 
 
 def retry_after_of(error: AppError) -> float:

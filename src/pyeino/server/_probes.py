@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -43,7 +44,7 @@ async def ready(exchange: Exchange, _: None) -> None:
     """200 when every probe passes; 503 otherwise, and while draining."""
     backend = exchange.backend
     names = list(backend.probes)
-    found = await asyncio.gather(*(_check(backend, backend.probes[name], name) for name in names))
+    found: list[Check] = await backend.readiness.run("probes", lambda: _check_all(backend, names))
     checks = dict(zip(names, found, strict=True))
     if backend.draining:
         report = Readiness(status="draining", checks=checks)
@@ -61,6 +62,10 @@ async def metrics(exchange: Exchange, _: None) -> None:
     """Every metric in Prometheus' text format."""
     body, media = exchange.backend.metrics.render()
     await exchange.reply(body, media=media.encode("latin-1"))
+
+
+async def _check_all(backend: Backend, names: Sequence[str]) -> list[Check]:
+    return await asyncio.gather(*(_check(backend, backend.probes[name], name) for name in names))
 
 
 async def _check(backend: Backend, probe: Probe, name: str) -> Check:

@@ -195,6 +195,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
             extensions[CONNECTION_KEY] = {"abort": self.transport.abort}
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            # Refused, with a whole answer: uvicorn would log an error, as if that were forgotten,
+            # and anybody without credentials could fill the log with them.
+            self.handshake_complete = True
+
 
 class _GentleTransport:
     """What a response cycle sees of its transport: the same, but for the way it closes."""

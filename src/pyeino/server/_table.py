@@ -63,12 +63,17 @@ def build_router(entries: Sequence[RouteEntry], backend: Backend) -> Router:
     for entry in entries:
         by_path.setdefault(entry.path, []).append(entry)
     routes: list[BaseRoute] = [_TableRoute(path, rows, backend) for path, rows in by_path.items()]
-    routes += [
-        WebSocketRoute(entry.path, _SocketEndpoint(entry, entry.socket(backend)))
-        for entry in entries
-        if entry.socket is not None
-    ]
+    for entry in entries:
+        if entry.socket is not None:
+            socket = WebSocketRoute(entry.path, _SocketEndpoint(entry, entry.socket(backend)))
+            socket.path_regex = _whole(socket.path_regex)
+            routes.append(socket)
     return Router(routes=routes, default=_not_found, redirect_slashes=False)
+
+
+def _whole(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """`pattern` for whole paths: its "$" takes a line end, too, and a path would have two names."""
+    return re.compile(pattern.pattern.removesuffix("$") + r"\Z")
 
 
 class _TableRoute(Route):
@@ -79,6 +84,7 @@ class _TableRoute(Route):
         if "GET" in self._endpoints:
             self._endpoints["HEAD"] = self._endpoints["GET"]
         super().__init__(path, self._dispatch)
+        self.path_regex = _whole(self.path_regex)
         self.methods = set(self._endpoints)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

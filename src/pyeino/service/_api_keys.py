@@ -9,6 +9,7 @@ from typing import Final
 
 from pyeino.errors import ValidationError
 from pyeino.security import ROLE_SCOPES, SCOPES, new_api_key
+from pyeino.service._validation import check_id
 from pyeino.stores import ApiKey, ApiKeyRepository
 
 _LONGEST: Final = timedelta(days=36_525)
@@ -34,10 +35,9 @@ async def create_api_key(
     """Make a key for `user_id` and keep its hash in `keys`.
 
     `scopes` are taken instead of what the roles give. Raises ValidationError UNKNOWN_ROLE,
-    UNKNOWN_SCOPE, or INVALID_REQUEST for an empty user or a time that is over.
+    UNKNOWN_SCOPE, or INVALID_REQUEST for a user id that is none or a time that is over.
     """
-    if not user_id:
-        raise _wrong("user_id", expected="the user that the key acts for", found="nothing")
+    check_id("user_id", user_id)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST:
         raise _wrong("expires_in", expected="more than 0, at most 100 years", found=str(expires_in))
     for role in roles:

@@ -26,6 +26,7 @@ from pyeino.security import (
     scopes_of,
 )
 from pyeino.service._recent import Recent
+from pyeino.service._validation import check_id
 from pyeino.stores import ApiKey, ApiKeyRepository, Rotation, TokenRepository
 
 BOOTSTRAP: Final = "bootstrap"
@@ -67,6 +68,9 @@ class Authenticator:
         self._keys = keys
         self._tokens = tokens
         self._bootstrap_key = bootstrap_key or ""
+        # Tokens got with a bootstrap key end with it, so they say which one it was: in so few
+        # digits that whoever reads a token cannot try keys on them.
+        self._bootstrap_id = f"{BOOTSTRAP}:{hash_api_key(self._bootstrap_key)[:6]}"
         self._tenant = tenant
         self._flush_interval = flush_interval
         self._log = logger
@@ -94,10 +98,7 @@ class Authenticator:
             return await self._with_key(bearer)
         claims = self._claims_of(bearer)
         self._check_tenant(claims)
-        if self._good_families.get(claims.family) is None:
-            if await self._tokens.is_revoked(claims.family):
-                raise _revoked()
-            self._good_families.put(claims.family, True)
+        await self._check_family(claims.family)
         return Principal(
             user_id=claims.user_id,
             roles=frozenset(claims.roles),
@@ -112,12 +113,14 @@ class Authenticator:
 
         Tokens for another user have the role "user" and no scope that the key lacks; they need
         the scope act_for_others, else UnauthorizedError USER_NOT_ALLOWED (403). A token gets no
-        tokens: UnauthorizedError API_KEY_REQUIRED.
+        tokens: UnauthorizedError API_KEY_REQUIRED. ValidationError INVALID_REQUEST for a `user_id`
+        that is none: not 1 to 128 printable characters.
         """
         if principal.kind == "token":
             raise UnauthorizedError("API_KEY_REQUIRED", "API key required")
         roles, scopes = principal.roles, principal.scopes
         if user_id is not None and user_id != principal.user_id:
+            check_id("user_id", user_id)
             if not principal.allows("act_for_others"):
                 raise UnauthorizedError(
                     "USER_NOT_ALLOWED",
@@ -131,7 +134,7 @@ class Authenticator:
             sorted(roles),
             scopes=scopes,
             tenant=self._tenant,
-            key_id=principal.client_id if principal.kind == "api_key" else "",
+            key_id=self._key_id_of(principal),
         )
         await self._tokens.begin(
             pair.family,
@@ -243,7 +246,7 @@ class Authenticator:
                 client_id=BOOTSTRAP,
                 tenant=self._tenant,
             )
-        prefix = api_key_prefix(plain)
+        prefix, since = api_key_prefix(plain), self._good_keys.drops
         key = None if prefix is None else await self._find(prefix)
         # Compared even when there is no such key, so that the time tells nothing.
         matches = api_key_matches(plain, key.hash if key else hash_api_key(""))
@@ -251,7 +254,7 @@ class Authenticator:
         if key is None or not matches or not key.is_valid(now):
             raise UnauthorizedError("INVALID_API_KEY", "Invalid API key")
         if self._good_keys.get(key.prefix) is None:
-            self._good_keys.put(key.prefix, key)
+            self._good_keys.put(key.prefix, key, since=since)
         self._note_use(key.prefix, now)
         return Principal(
             user_id=key.user_id,
@@ -271,16 +274,31 @@ class Authenticator:
             self._good_tokens.put(name, claims)
         return claims
 
+    def _key_id_of(self, principal: Principal) -> str:
+        if principal.kind != "api_key":
+            return ""
+        return self._bootstrap_id if principal.client_id == BOOTSTRAP else principal.client_id
+
     async def _find(self, prefix: str) -> ApiKey | None:
         return self._good_keys.get(prefix) or await self._keys.find_by_prefix(prefix)
 
     async def _key_still_good(self, claims: Claims) -> bool:
         if not claims.key_id:
             return True
-        if claims.key_id == BOOTSTRAP:
-            return bool(self._bootstrap_key)
+        if claims.key_id.startswith(BOOTSTRAP):
+            return bool(self._bootstrap_key) and claims.key_id == self._bootstrap_id
         key = await self._keys.find_by_prefix(claims.key_id)
         return key is not None and key.is_valid(self._now())
+
+    async def _check_family(self, family: str) -> None:
+        """Raise TOKEN_REVOKED; that is remembered, too, so that asking again costs nothing."""
+        good = self._good_families.get(family)
+        if good is None:
+            since = self._good_families.drops
+            good = not await self._tokens.is_revoked(family)
+            self._good_families.put(family, good, since=since)
+        if not good:
+            raise _revoked()
 
     async def _revoke_family(self, family: str) -> None:
         now = self._now()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+import msgspec
+
+from pyeino.components import ModelOptions
 from pyeino.service._finally import finish_anyway
 from pyeino.service._outcome import Answer
-from pyeino.service._records import ChatOptions, ChatRequest, MultiTurnChatRequest
+from pyeino.service._records import ChatMessage, ChatOptions, ChatRequest, MultiTurnChatRequest
 
 _BYTES_PER_TOKEN = 4
 _PER_MESSAGE = 4
@@ -40,14 +44,19 @@ class Spending:
         request: ChatRequest | MultiTurnChatRequest,
         *,
         options: ChatOptions,
-        max_tokens: int | None,
+        callers: ModelOptions | None = None,
     ) -> None:
-        """Set aside what `request` may cost; whole even when cancelled."""
+        """Set aside what `request` may cost; whole even when cancelled.
+
+        `callers` are the options that the door brings; those of the request go before them.
+        """
         budget = self._budget
         if budget is None:
             return
-        self._prompt = estimate_prompt(request)
-        bound = options.max_tokens if options.max_tokens is not None else max_tokens
+        self._prompt = estimate_prompt(request, callers)
+        bound = options.max_tokens
+        if bound is None and callers is not None:
+            bound = callers.max_tokens
 
         async def step() -> None:
             await budget.reserve(prompt_tokens=self._prompt, max_tokens=bound)
@@ -55,23 +64,35 @@ class Spending:
 
         await finish_anyway(step(), name="reserve tokens")
 
-    async def settle(self, answer: Answer, *, completed: bool) -> None:
+    async def settle(self, answer: Answer, *, completed: bool, given_up: bool = False) -> None:
         """Settle with what `answer` cost: the model's own count, else an estimate.
 
-        A run that neither completed nor said anything has cost nothing that is known.
+        Of a run that broke off the model's count may be of its first round only, so the greater
+        of the two counts. One that was `given_up` while the model was at work (its reader left, its
+        time was over) has cost its prompt at least, else that would be free for whoever never
+        waits. Any other run that did not complete and said nothing has cost nothing that is known.
         """
         budget = self._budget
         if budget is None or not self._reserved:
             return
         self._reserved = False
         usage = answer.token_usage
-        if usage is not None:
+        if usage is not None and completed:
             cost = usage.total_tokens
-        elif completed or answer.parts:
-            cost = self._prompt + estimate_tokens(answer.content)
         else:
-            cost = 0
-        await finish_anyway(budget.settle(cost), name="settle tokens")
+            cost = 0 if usage is None else usage.total_tokens
+            if completed or given_up or answer.parts or answer.thoughts or answer.asked_calls:
+                cost = max(cost, self._prompt + estimate_answer(answer))
+        # A server may count anything: nobody is given more back than was set aside.
+        await finish_anyway(budget.settle(max(0, cost)), name="settle tokens")
+
+
+def estimate_answer(answer: Answer) -> int:
+    """About how many tokens the model has written: text, reasoning and calls of tools."""
+    called = "".join(
+        part for one in answer.asked_calls for part in (one.function.name, one.function.arguments)
+    )
+    return sum(map(estimate_tokens, (answer.content, answer.reasoning, called)))
 
 
 def estimate_tokens(text: str) -> int:
@@ -79,8 +100,32 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
-def estimate_prompt(request: ChatRequest | MultiTurnChatRequest) -> int:
-    """About how many tokens `request` itself brings; history and documents come on top."""
+def estimate_prompt(
+    request: ChatRequest | MultiTurnChatRequest, options: ModelOptions | None = None
+) -> int:
+    """About how many tokens `request` itself brings; history and documents come on top.
+
+    That is its texts, the calls of tools in them, its context, and the tools of its `options`.
+    """
     if isinstance(request, ChatRequest):
-        return estimate_tokens(request.message) + _PER_MESSAGE
-    return sum(estimate_tokens(one.content) + _PER_MESSAGE for one in request.messages)
+        total = estimate_tokens(request.message) + _PER_MESSAGE
+    else:
+        total = sum(map(_estimate_message, request.messages))
+    if request.context:
+        total += _estimate_data(request.context)
+    tools = (options.tools or ()) if options is not None else ()
+    return total + sum(
+        estimate_tokens(one.name + one.description) + _estimate_data(one.input_schema() or {})
+        for one in tools
+    )
+
+
+def _estimate_message(message: ChatMessage) -> int:
+    called = sum(
+        estimate_tokens(one.function.name + one.function.arguments) for one in message.tool_calls
+    )
+    return estimate_tokens(message.content) + _PER_MESSAGE + called
+
+
+def _estimate_data(data: Mapping[str, Any]) -> int:
+    return -(-len(msgspec.json.encode(data)) // _BYTES_PER_TOKEN)

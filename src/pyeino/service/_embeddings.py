@@ -96,14 +96,28 @@ class Embeddings:
         self, budget: TokenBudget, embedder: Embedder, texts: Sequence[str]
     ) -> list[list[float]]:
         cost = sum(estimate_tokens(text) for text in texts)
-        used = 0
-        await finish_anyway(budget.reserve(prompt_tokens=cost, max_tokens=0), name="reserve tokens")
+        used, reserved = 0, False
+
+        async def reserve() -> None:
+            nonlocal reserved
+            await budget.reserve(prompt_tokens=cost, max_tokens=0)
+            reserved = True
+
         try:
+            # Whole even when cancelled: what was set aside meanwhile has to be given back, too.
+            await finish_anyway(reserve(), name="reserve tokens")
             vectors = await self._ask(embedder, texts)
             used = cost
         finally:
-            await finish_anyway(budget.settle(used), name="settle tokens")
+            if reserved:
+                await self._settle(budget, used)
         return vectors
+
+    async def _settle(self, budget: TokenBudget, used: int) -> None:
+        try:
+            await finish_anyway(budget.settle(used), name="settle tokens")
+        except Exception as error:  # noqa: BLE001 - the vectors are there: this is not their failure
+            self._logger.error("Failed to settle tokens", error=error)
 
     async def _ask(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
         seconds = self._limits.timeout

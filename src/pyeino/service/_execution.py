@@ -135,8 +135,15 @@ class Execution:
 
     async def _close(self, outcome: Outcome) -> None:
         completed = outcome.status is MessageStatus.COMPLETED
+        late = outcome.error is not None and outcome.error.code == "TIMEOUT"
+        given_up = late or outcome.status is MessageStatus.CANCELLED
+        asked = self._stage is Stage.EXECUTION
         try:
-            await self._spending.settle(self._answer, completed=completed)
+            await self._spending.settle(
+                self._answer, completed=completed, given_up=given_up and asked
+            )
+        except Exception as error:  # noqa: BLE001 - the answer is there: this is not its failure
+            self._parts.logger.error("Failed to settle tokens", error=error)
         finally:
             await self._record.close(self._session_id, outcome)
 
@@ -157,11 +164,8 @@ class Execution:
 
     async def _reserve(self) -> None:
         self._stage = Stage.BUDGET
-        callers = self._call.model_options
         await self._spending.reserve(
-            self._request,
-            options=self._options,
-            max_tokens=callers.max_tokens if callers is not None else None,
+            self._request, options=self._options, callers=self._call.model_options
         )
 
     async def _prepare(self) -> Turn:

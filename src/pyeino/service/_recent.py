@@ -20,6 +20,12 @@ class Recent(Generic[ValueT]):
         self._most = most
         self._clock = clock
         self._values: OrderedDict[str, tuple[float, ValueT]] = OrderedDict()
+        self._drops = 0
+
+    @property
+    def drops(self) -> int:
+        """How often something was dropped: look before you ask, and give it to `put`."""
+        return self._drops
 
     def __len__(self) -> int:
         return len(self._values)
@@ -35,8 +41,13 @@ class Recent(Generic[ValueT]):
         self._values.move_to_end(name)
         return found[1]
 
-    def put(self, name: str, value: ValueT) -> None:
-        """Believe `value` from now on."""
+    def put(self, name: str, value: ValueT, *, since: int | None = None) -> None:
+        """Believe `value` from now on; not when something was dropped after `drops` was `since`.
+
+        What a store says while a value is dropped may be what it said before.
+        """
+        if since is not None and since != self._drops:
+            return
         self._values[name] = (self._clock(), value)
         self._values.move_to_end(name)
         if len(self._values) > self._most:
@@ -44,4 +55,5 @@ class Recent(Generic[ValueT]):
 
     def drop(self, name: str) -> None:
         """Believe nothing of `name` any more."""
+        self._drops += 1
         self._values.pop(name, None)

@@ -93,7 +93,7 @@ class Key:
     def shown(self, value: Any) -> str:
         """`value` for a human's eyes: secrets masked, text quoted, at most 80 characters."""
         if self.is_secret and value:
-            return masked_secret(str(value))
+            return masked_secret(value) if isinstance(value, str) else "***"
         if isinstance(value, dict):
             value = mask_fields(cast("dict[str, Any]", value))
         text = mask_text(value if isinstance(value, str) else _as_json(value))

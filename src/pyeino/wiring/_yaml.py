@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ except ImportError as error:
     raise MissingDependencyError("PyYAML", extra="server") from error
 
 _MAX_BYTES = 1_048_576
+_QUOTED = re.compile(r"'[*!&]?\w[^']{2,}'")
 
 
 def read_file(path: Path) -> Source:
@@ -65,12 +67,20 @@ def _read(source: Source, content: bytes, name: str) -> Source:
         source.refuse(
             "configuration file",
             f"{name}{line}",
-            f"not valid YAML: {getattr(error, 'problem', None) or error}",
+            f"not valid YAML: {_told(error)}",
             remedy="Mend the file; indentation and colons are the usual cause",
         )
     finally:
         loader.dispose()
     return source
+
+
+def _told(error: yaml.YAMLError) -> str:
+    """What is wrong, without the names in it: a secret that begins with * or ! looks like one."""
+    problem = getattr(error, "problem", None)
+    if not problem:
+        return "it cannot be read"
+    return _QUOTED.sub("'***' (quote a value that begins with a sign)", problem)
 
 
 class _Walk:

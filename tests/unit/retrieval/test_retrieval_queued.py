@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -263,3 +264,25 @@ async def test_stopping_ends_a_worker_that_waits(world: _World) -> None:
     with contextlib.suppress(ValueError):
         IngestWorker(world.writer(_Embedder()), queue=world.queue, blobs=world.blobs, workers=0)
         pytest.fail("0 workers were taken")
+
+
+async def test_a_job_that_vanished_is_a_failure_and_not_a_wait_for_ever(
+    world: _World, folder: Path
+) -> None:
+    class Forgetful:
+        """The queue, of which another worker buries the job and others its dead letter."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(world.queue, name)
+
+        async def receive(self, *, wait: float = 0.0) -> None:
+            lease = await world.queue.receive(wait=wait)
+            if lease is not None:
+                await world.queue.ack(lease)
+
+    queue: Any = Forgetful()
+    ingestor = QueuedIngestor(world.writer(_Embedder()), queue=queue, blobs=world.blobs)
+    async with asyncio.timeout(30):
+        report = await ingestor.ingest(folder)
+    assert report.failed
+    assert all("left the queue" in reason for reason in report.failed.values())

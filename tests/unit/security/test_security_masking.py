@@ -131,6 +131,8 @@ def test_g135_the_handler_uses_its_encryption() -> None:
         ("Set-Cookie: sid=abcdef", "Set-Cookie: ***"),
         ("AKIAIOSFODNN7EXAMPLE", "AKI***"),
         ("+8613812345678 4111 1111 1111 1111", "+86****678 4111 **** **** 1111"),
+        ("邮箱a@example.com", "***@example.com"),
+        ("邮箱ab@example.com", "***@example.com"),
         ("13812345678 13987654321", "138****678 139****321"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -9,10 +10,11 @@ import openai
 import pytest
 from auth_kit import BOOTSTRAP, ROLES, Guard, chat_body
 
-from pyeino.errors import DeclarationError
+from pyeino.errors import AppError, DeclarationError, UnauthorizedError, ValidationError
 from pyeino.security import ROLE_SCOPES
 from pyeino.server import ServerOptions
 from pyeino.server._caller import OPEN, PUBLIC, SELF, SIGNED_IN
+from pyeino.server._errors import error_headers
 from pyeino.server._probes import health
 from pyeino.server._routes import route_table
 from pyeino.server._table import RouteEntry, open_paths
@@ -372,3 +374,72 @@ async def test_no_secret_is_logged_or_answered(guarded: Guard) -> None:
         assert key not in lines
         assert token not in lines
         assert key.split("_")[-1] not in lines
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (UnauthorizedError("UPSTREAM_SAYS_NO", 'no "way"\r\nset-cookie: a=b'), b"www-authenticate"),
+        (
+            UnauthorizedError(
+                "INSUFFICIENT_SCOPE", "no", metadata={"scope": "x\r\na: b"}, http_status=403
+            ),
+            b"www-authenticate",
+        ),
+        (
+            ValidationError("NO", "no", metadata={"allow": "GET\r\n\u0430: b"}, http_status=405),
+            b"allow",
+        ),
+    ],
+)
+def test_no_text_of_an_error_ends_its_header(error: AppError, name: bytes) -> None:
+    """A chain may raise an error that holds what a user or a server wrote."""
+    for path in ("/api/v1/chat", "/v1/chat/completions"):
+        value = dict(error_headers(error, path=path))[name]
+        assert all(32 <= one < 127 for one in value)
+        assert value.count(b'"') % 2 == 0
+    long = dict(error_headers(UnauthorizedError("NO", "x" * 100_000), path="/"))
+    assert len(long[b"www-authenticate"]) < 1000
+
+
+async def test_many_guesses_at_once_are_many_guesses(guarded: Guard, eventually: Any) -> None:
+    """Each of them asks the database: as many as may fail are under way, not as many as fit."""
+    go_on, looked = asyncio.Event(), 0
+    async with guarded() as server:
+        keys = server.authenticator._keys
+        find = keys.find_by_prefix
+
+        async def slow(prefix: str) -> Any:
+            nonlocal looked
+            looked += 1
+            await go_on.wait()
+            return await find(prefix)
+
+        async def guess(number: int) -> int:
+            wrong = {"X-API-Key": f"pyk_{number:012d}_wrong"}
+            answer = await server.http.get("/api/v1/auth/me", headers=wrong)
+            found: int = answer.status_code
+            return found
+
+        assert await guess(0) == 401
+        keys.find_by_prefix = slow  # type: ignore[method-assign]
+        tasks = [asyncio.create_task(guess(number)) for number in range(1, 61)]
+        await eventually(lambda: sum(task.done() for task in tasks) >= 31)
+        assert looked <= 29
+        go_on.set()
+        statuses = await asyncio.gather(*tasks)
+        assert set(statuses) == {401, 429}
+        assert looked <= 29
+
+
+async def test_a_line_end_is_a_part_of_the_path(guarded: Guard) -> None:
+    """Else what a proxy forbids could be asked for by another name."""
+    async with guarded() as server:
+        headers = server.key("admin")
+        await server.http.post(
+            "/api/v1/chat", headers=headers, json=chat_body("admin-owner", session_id="s1")
+        )
+        for path in ("/metrics", "/v1/models", "/api/v1/auth/me", "/api/v1/sessions/s1", "/health"):
+            assert (await server.http.get(path, headers=headers)).status_code == 200, path
+            other = await server.http.get(f"{path}%0a", headers=headers)
+            assert other.status_code == 404, path

@@ -36,7 +36,7 @@ async def test_a_header_or_a_subprotocol_opens_it(guarded: Guard) -> None:
     ],
 )
 async def test_the_handshake_is_refused_in_the_envelope(
-    guarded: Guard, way: dict[str, Any], status: int, code: str
+    guarded: Guard, eventually: Any, way: dict[str, Any], status: int, code: str
 ) -> None:
     async with guarded() as server:
         if "role" in way:
@@ -50,6 +50,9 @@ async def test_the_handshake_is_refused_in_the_envelope(
         assert body["error"]["code"] == code
         assert response.headers["www-authenticate"].startswith("Bearer realm")
         assert not server.running.model.calls
+        await eventually(lambda: server.running.logger.found("Request served"))
+        # Else anybody could fill the log with errors.
+        assert server.running.logger.troubles() == []
 
 
 async def test_a_token_that_ends_ends_the_next_request_of_its_socket(guarded: Guard) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from starlette.routing import Mount, Router
 
 from pyeino.errors import ExternalError
-from pyeino.monitoring import Metrics, request_context
+from pyeino.monitoring import Metrics, StructuredLogger, request_context
 from pyeino.server import ServerOptions, create_app
 
 BODY = {"user_id": "u1", "message": "Hello"}
@@ -231,3 +232,59 @@ async def test_the_app_can_be_mounted_in_another(serve: Any) -> None:
             assert answer.json()["error"]["code"] == "route_not_found"
             answer = await client.get("/inner/health")
             assert answer.json() == {"status": "ok"}
+
+
+async def test_a_flood_of_readiness_checks_asks_each_probe_once_at_a_time() -> None:
+    """Anybody may ask, without limit: that must not become a flood of the stores."""
+    asked, go_on, count = asyncio.Event(), asyncio.Event(), 0
+    statuses: list[int] = []
+
+    async def slow() -> None:
+        nonlocal count
+        count += 1
+        asked.set()
+        await go_on.wait()
+
+    logger = StructuredLogger(io.StringIO(), level="error")
+    app = create_app(
+        service=None,  # type: ignore[arg-type]
+        options=ServerOptions(probe_timeout=30.0),
+        metrics=Metrics(),
+        logger=logger,
+        probes={"database": slow},
+    )
+
+    async def ask() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status", 0))
+
+        await app(dict(SCOPE), receive, send)
+
+    tasks = [asyncio.create_task(ask()) for _ in range(8)]
+    await asked.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert count == 1
+    tasks[0].cancel()  # who leaves takes nothing from the others
+    await asyncio.wait(tasks[:1])
+    go_on.set()
+    await asyncio.gather(*tasks[1:])
+    assert statuses.count(200) == 7
+    assert count == 1
+    await ask()
+    assert count == 2  # nothing is kept: the next one looks again
+
+
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "method": "GET",
+    "path": "/ready",
+    "query_string": b"",
+    "headers": [(b"host", b"127.0.0.1")],
+    "client": ("127.0.0.1", 1),
+    "server": ("127.0.0.1", 8080),
+    "scheme": "http",
+}

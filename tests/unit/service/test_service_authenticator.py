@@ -452,3 +452,83 @@ async def test_a_key_that_says_nothing_sensible_is_not_made(
         await world.key(**options)
     assert caught.value.code == code
     assert (await world.keys.list()).items == ()
+
+
+class SlowStore:
+    """Gives what a store has said only when it is told to go on, as a store far away does."""
+
+    def __init__(self, ask: object) -> None:
+        self.ask = ask
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, name: str) -> object:
+        found = await self.ask(name)  # type: ignore[operator]
+        self.asked.set()
+        await self.go_on.wait()
+        return found
+
+
+async def test_what_is_revoked_while_it_is_looked_up_is_not_believed_afterwards() -> None:
+    """The store's answer may be older than the revocation: it must not be kept for `cache_ttl`."""
+    world = World(cache_ttl=3600.0)
+    pair = await world.one.issue(await world.one.authenticate(api_key=(await world.key()).plain))
+    slow = SlowStore(world.tokens.is_revoked)
+    world.tokens.is_revoked = slow  # type: ignore[method-assign, assignment]
+    early = asyncio.create_task(world.one.authenticate(bearer=pair.access_token))
+    await slow.asked.wait()
+    await world.one.revoke(pair.access_token)
+    slow.go_on.set()
+    await early  # it came before the revocation did
+    await _refused(world.one.authenticate(bearer=pair.access_token), "TOKEN_REVOKED")
+
+
+async def test_a_key_revoked_while_it_is_looked_up_is_not_believed_afterwards() -> None:
+    world = World(cache_ttl=3600.0)
+    key = await world.key()
+    slow = SlowStore(world.keys.find_by_prefix)
+    world.keys.find_by_prefix = slow  # type: ignore[method-assign, assignment]
+    early = asyncio.create_task(world.one.authenticate(api_key=key.plain))
+    await slow.asked.wait()
+    await world.one.revoke_key(key.record.prefix)
+    slow.go_on.set()
+    await early
+    await _refused(world.one.authenticate(api_key=key.plain), "INVALID_API_KEY")
+
+
+async def test_another_bootstrap_key_ends_the_tokens_of_the_one_before() -> None:
+    world = World(bootstrap_key=BOOTSTRAP)
+    pair = await world.one.issue(await world.one.authenticate(api_key=BOOTSTRAP))
+    pair = await world.one.refresh(pair.refresh_token)
+    changed = world.make(bootstrap_key="another-" + BOOTSTRAP)
+    await _refused(changed.refresh(pair.refresh_token), "TOKEN_REVOKED")
+
+
+@pytest.mark.parametrize("user_id", ["", " ", "a\x00b", "a\nb", "x" * 129])
+async def test_tokens_and_keys_are_for_users_that_can_be(user_id: str) -> None:
+    world = World(bootstrap_key=BOOTSTRAP)
+    admin = await world.one.authenticate(api_key=BOOTSTRAP)
+    for call in (world.one.issue(admin, user_id=user_id), world.key(user_id=user_id)):
+        with pytest.raises(ValidationError, match="user_id") as caught:
+            await call
+        assert caught.value.http_status == 400
+
+
+async def test_a_revoked_token_asks_the_store_once_however_often_it_is_shown() -> None:
+    """It is nobody's guess and nobody's budget: without this it would be a free query each."""
+    world = World(cache_ttl=10.0)
+    pair = await world.one.issue(await world.one.authenticate(api_key=(await world.key()).plain))
+    await world.make().revoke(pair.access_token)
+    looks, ask = 0, world.tokens.is_revoked
+
+    async def counted(family: str) -> bool:
+        nonlocal looks
+        looks += 1
+        return await ask(family)
+
+    world.tokens.is_revoked = counted  # type: ignore[method-assign, assignment]
+    for _ in range(5):
+        await _refused(world.one.authenticate(bearer=pair.access_token), "TOKEN_REVOKED")
+    assert looks == 1
+    world.clock.now += 11
+    await _refused(world.one.authenticate(bearer=pair.access_token), "TOKEN_REVOKED")
+    assert looks == 2

@@ -149,3 +149,24 @@ async def test_what_is_built_asks_for_credentials(tmp_path: Path) -> None:
         assert pair.expires_in == 900
     async with build(load_settings(env={}, overrides=own), chat_chain=chain) as application:
         assert application.authenticator is None
+
+
+def test_headers_for_the_collector_are_never_shown_whatever_they_hold() -> None:
+    loaded = load_settings(
+        env={},
+        overrides={
+            "tracing.headers.x_team": "hunter2-hunter2",
+            "tracing.headers.referer": "https://collector.example",
+        },
+    )
+    assert loaded.tracing.headers["x_team"] == "hunter2-hunter2"
+    assert not any("hunter2" in row.value for row in setting_rows(loaded))
+
+
+@pytest.mark.parametrize("sign", ["*", "!", "!!python/object:"])
+def test_a_secret_that_yaml_takes_for_a_name_is_not_told(tmp_path: Path, sign: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"auth:\n  jwt_secret: {sign}hunter2-hunter2\n")
+    with pytest.raises(SettingsError, match="not valid YAML") as error:
+        load_settings(file, env={})
+    assert "hunter2" not in str(error.value)
