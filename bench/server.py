@@ -75,7 +75,7 @@ class Subject:
             # The guide's body, with a user for each worker: what a message costs does not then
             # hang on how many sessions one user has.
             bodies=('{"message": "test message {{n}}", "user_id": "user-{{worker}}"}',),
-            **given,  # type: ignore[arg-type]
+            **given,  # type: ignore[arg-type]  # each number has its field
         )
 
 

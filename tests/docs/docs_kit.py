@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 DOCUMENTED_ADDRESS = "127.0.0.1:8080"
 DOCUMENTED_DATABASE = "postgres://pyeino:your-password@db.example:5432/pyeino"
-PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXECUTED = {"python", "bash", "console"}
 READ_ONLY = {"yaml", "json", "text"}  # shown, not run; yaml is checked as settings
 

@@ -1,9 +1,10 @@
-"""Pages say what is: every setting, route and error code is there, links lead somewhere."""
+"""Pages say what is: every setting and route is there, links lead somewhere."""
 
-import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docs_kit import PAGES, ROOT, fences_of
@@ -45,60 +46,10 @@ def test_every_route_is_documented() -> None:
     assert {route for route in routes if f"`{route}`" not in text} == set()
 
 
-# --- error codes ----------------------------------------------------------------------------------
-
-
-def codes_in(text: str) -> set[str]:
-    """Codes that a source gives to an error or a problem, or a class has as its default."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
-        match node:
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-                if re.search(r"(?:Error|Problem|_error|_?problem)$", name):
-                    found |= _codes_of_call(node)
-            case ast.Tuple(elts=[ast.Constant(value=str(code)), ast.Constant(value=str()), *_]):
-                found.add(code)  # a row of a table of errors: code, message, …
-            case ast.Assign(targets=[ast.Name(id="default_code")], value=ast.Constant(value=code)):
-                found.add(str(code))
-            case ast.AnnAssign(target=ast.Name(id="default_code"), value=ast.Constant(value=code)):
-                found.add(str(code))
-    return {code for code in found if re.fullmatch(r"[A-Z][A-Z_]+", code)}
-
-
-def _codes_of_call(call: ast.Call) -> set[str]:
-    given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "code")]
-    return {str(node.value) for node in given if isinstance(node, ast.Constant)}
-
-
-def _documented_codes() -> set[str]:
-    return set(re.findall(r"^### `([A-Z_]+)`", _text("docs/errors.md"), re.M))
-
-
-def test_every_error_code_has_a_section() -> None:
-    raised: set[str] = set()
-    for path in (ROOT / "src").rglob("*.py"):
-        raised |= codes_in(path.read_text(encoding="utf-8"))
-    documented = _documented_codes()
-    assert (sorted(raised - documented), sorted(documented - raised)) == ([], [])
-
-
-def test_a_section_says_cause_and_remedy() -> None:
-    sections = re.split(r"^### ", _text("docs/errors.md"), flags=re.M)[1:]
-    assert [s.split("\n")[0] for s in sections if len(s.strip().splitlines()) < 3] == []
-
-
-def test_codes_are_found_in_planted_code() -> None:
-    text = (
-        'raise NotFoundError("GONE", "x")\nProblem(code="CYCLE")\n'
-        'class E:\n    default_code = "E_CODE"\nlog("NOT_ONE")\n'
-    )
-    assert codes_in(text) == {"GONE", "CYCLE", "E_CODE"}
-
-
 # --- links, languages, the site -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", [*PAGES, *TOP], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *TOP], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)", page.read_text(encoding="utf-8"))
     local = [target for target in targets if not re.match(r"[a-z]+:", target)]
@@ -125,6 +76,33 @@ def _bare(code: str) -> str:
 
 def test_every_page_is_in_the_site() -> None:
     site = tomllib.loads(_text("zensical.toml"))["project"]
-    listed = {target for entry in site["nav"] for target in entry.values()}
-    assert listed == {path.name for path in (ROOT / "docs").glob("*.md")}
+    listed = list(_targets(site["nav"]))
+    docs = ROOT / "docs"
+    assert sorted(listed) == sorted(str(path.relative_to(docs)) for path in docs.rglob("*.md"))
     assert site["theme"]["font"] is False
+
+
+def _targets(nav: str | list[Any] | dict[str, Any]) -> Iterator[str]:
+    """The pages of a navigation, whose sections hold pages and further sections."""
+    match nav:
+        case str():
+            yield nav
+        case dict():
+            for entry in nav.values():
+                yield from _targets(entry)
+        case _:
+            for entry in nav:
+                yield from _targets(entry)
+
+
+def test_every_page_is_reached_by_links_from_the_first() -> None:
+    docs = ROOT / "docs"
+    seen: set[Path] = set()
+    to_read = [docs / "index.md"]
+    while to_read:
+        page = to_read.pop().resolve()
+        if page not in seen and page.is_relative_to(docs.resolve()):
+            seen.add(page)
+            targets = re.findall(r"\]\(([^)#\s:]+\.md)[)#]", page.read_text(encoding="utf-8"))
+            to_read += [page.parent / target for target in targets]
+    assert {page.resolve() for page in docs.rglob("*.md")} - seen == set()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pyeino.cli._exit import UsageError
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 (compared with, not bound)
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 (compared with, not bound)  # nosec B104
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

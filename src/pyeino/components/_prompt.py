@@ -103,7 +103,7 @@ class PromptTemplate:
         Values that the template does not name are ignored. Raises TemplateError naming the missing
         variable, the part of the template that needs it, and the variables that were given.
         """
-        if not isinstance(variables, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(variables, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may send anything
             raise TemplateError(
                 "a prompt is filled in from a mapping of names to values",
                 expected="a mapping",
@@ -150,7 +150,7 @@ def _prepare(
 
 
 def _message_of(part: tuple[str, str], where: str) -> Message:
-    if type(part) is not tuple or [isinstance(one, str) for one in part] != [True, True]:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if type(part) is not tuple or [isinstance(one, str) for one in part] != [True, True]:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may send anything
         raise DeclarationError(
             "this cannot be a part of a prompt",
             where=where,

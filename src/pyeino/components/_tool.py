@@ -168,7 +168,7 @@ def _check_function(function: Callable[..., Any], name: str, *, blocking: bool) 
 
 def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
     """Whether `test` holds for a function, or for what calling an object calls."""
-    return test(function) or test(getattr(function, "__call__", None))  # noqa: B004
+    return test(function) or test(getattr(function, "__call__", None))  # noqa: B004 (the method itself is looked at)
 
 
 def errors_to_text(

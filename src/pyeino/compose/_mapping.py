@@ -66,7 +66,7 @@ def maps_of(fields: Mapping[Any, Any] | None) -> list[FieldMap]:
     """The mappings of one input; without any, the whole goes to the whole."""
     if fields is None:
         return [FieldMap(source=WHOLE, target=WHOLE)]
-    if not isinstance(fields, Mapping) or not fields:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(fields, Mapping) or not fields:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may send anything
         raise DeclarationError(
             "an input needs at least one field",
             expected='a mapping such as {"from": "to"}',

@@ -188,7 +188,7 @@ class _Results(AsyncIterator[Result[ResultT]]):
     """The results of a pool; nothing is lost when it is dropped half-way."""
 
     def __init__(self, pool: WorkerPool[DataT, ResultT]) -> None:
-        self._next = pool._next_result  # pyright: ignore[reportPrivateUsage]
+        self._next = pool._next_result  # pyright: ignore[reportPrivateUsage]  # its own half
 
     async def __anext__(self) -> Result[ResultT]:
         return await self._next()

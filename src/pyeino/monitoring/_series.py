@@ -51,7 +51,7 @@ class Series(dict[tuple[str, ...], Child]):
             key = (OTHER,) * len(key)
             if key in self:
                 return self[key]
-        child: Child = self._metric.labels(*key)  # type: ignore[assignment]
+        child: Child = self._metric.labels(*key)  # type: ignore[assignment]  # of the metric's kind
         self[key] = child
         return child
 

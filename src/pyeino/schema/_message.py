@@ -81,7 +81,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not items:
             raise EmptyStreamError("no chunks to concatenate", expected="at least one message")
         for index, item in enumerate(items):
-            if not isinstance(item, Message):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(item, Message):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may send anything
                 raise ConcatError(
                     "a chunk of a message stream is not a message",
                     where=f"chunk {index}",

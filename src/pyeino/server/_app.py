@@ -144,7 +144,7 @@ def _wrap(router: ASGIApp, backend: Backend) -> ASGIApp:
     if not hosts and backend.doorkeeper.authenticator is not None:
         # A page that rebinds its name has no credentials: what the guard is for cannot happen.
         hosts = ("*",)
-    if options.host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared with, not bound to)
+    if options.host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared with, not bound to)  # nosec B104
         hosts = (*hosts, options.host)
     app = Authentication(app, doorkeeper=backend.doorkeeper)
     origins = (*options.allowed_origins, *options.cors_origins)

@@ -49,7 +49,7 @@ class _GuardedProtocol(HttpToolsProtocol):
     _lingering = False
     url = b""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it the same way
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             self._refuse(

@@ -43,7 +43,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
 def url_of(listener: socket.socket, host: str) -> str:
     """The address to type into a browser."""
     port = listener.getsockname()[1]
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 (named, not bound)
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 (named, not bound)  # nosec B104
     if ":" in name and not name.startswith("["):
         name = f"[{name}]"
     return f"http://{name}:{port}"

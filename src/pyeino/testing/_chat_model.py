@@ -171,8 +171,8 @@ async def check_max_tokens(subject: ChatModelSubject) -> None:
     for call in (_generate, _collect):
         meta = (await call(subject, options=options)).response_meta
         expect(meta is not None and meta.usage is not None, "an answer has its usage")
-        assert meta is not None  # noqa: S101 - said above, for the type checker
-        assert meta.usage is not None  # noqa: S101
+        assert meta is not None  # noqa: S101 - said above, for the type checker  # nosec B101
+        assert meta.usage is not None  # noqa: S101 (for the type checker as well)  # nosec B101
         expect(meta.usage.completion_tokens <= 2, "an answer is no longer than max_tokens")
         expect_equal(meta.finish_reason, "length", "an answer that was cut says so")
 

@@ -142,7 +142,7 @@ async def check_passages_are_apart(passages_of: PassagesOf) -> None:
 async def check_vector_search(passages_of: PassagesOf) -> None:
     """The nearest come first with their cosines, whatever the length of the vectors."""
     store = passages_of("t")
-    dice = random.Random(7)  # noqa: S311 (numbers to compare, no secret)
+    dice = random.Random(7)  # noqa: S311 (numbers to compare, no secret)  # nosec B311
     vectors = [[dice.gauss(0, 1) * 3 for _ in range(16)] for _ in range(200)]
     await store.put_document(
         _document("all"),

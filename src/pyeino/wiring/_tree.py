@@ -23,10 +23,10 @@ SQLITE_PREFIX = "sqlite:///"
 FILE_PREFIX = "file://"
 S3_PREFIX = "s3://"
 LOCAL_DIMENSION = 384
-ANY_HOST = "0.0.0.0"  # noqa: S104 (only with auth, or where somebody has asked for it)
+ANY_HOST = "0.0.0.0"  # noqa: S104 (only with auth, or where somebody has asked for it)  # nosec B104
 
 DURATION = "duration"
-SECRET = "secret"  # noqa: S105 (a marker, not a secret)
+SECRET = "secret"  # noqa: S105 (a marker, not a secret)  # nosec B105
 
 Duration = Annotated[float, Meta(gt=0, le=86_400, extra={"kind": DURATION})]
 Delay = Annotated[float, Meta(ge=0, le=86_400, extra={"kind": DURATION})]

@@ -182,7 +182,7 @@ async def test_what_did_not_run_or_broke_off_gives_its_tokens_back(
         else:
             await server.http.post("/api/v1/chat", headers=server.bearer(), json=body)
         async with asyncio.timeout(PATIENCE):
-            while limit - await _left(store, "user:local:ann", limit) > 20:  # noqa: ASYNC110
+            while limit - await _left(store, "user:local:ann", limit) > 20:  # noqa: ASYNC110 (a store tells nobody)
                 await asyncio.sleep(0.01)
 
 

@@ -62,7 +62,7 @@ async def test_while_draining_the_server_is_not_ready_but_serves(serve: Any) -> 
         assert (await running.http.get("/ready")).status_code == 200
         running.stop()
         async with asyncio.timeout(30):
-            while (  # noqa: ASYNC110
+            while (  # noqa: ASYNC110 (the server tells nobody)
                 answer := await running.http.get("/ready")
             ).status_code == 200:
                 await asyncio.sleep(0.01)

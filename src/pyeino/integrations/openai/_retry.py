@@ -47,7 +47,7 @@ class RetryPolicy:
         if named:  # a wait of 0 would be no back-off at all
             return named if named <= self.max_retry_after else None
         longest = min(math.ldexp(self.base_delay, min(attempt, 64)), self.max_delay)
-        return longest * (1 - 0.25 * random.random())  # noqa: S311 - spreads load, hides nothing
+        return longest * (1 - 0.25 * random.random())  # noqa: S311 - spreads load, hides nothing  # nosec B311
 
 
 def may_retry(status: int, headers: Mapping[str, str], told: Mapping[str, Any]) -> bool:

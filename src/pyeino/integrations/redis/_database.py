@@ -62,7 +62,7 @@ class RedisDatabase:
     def _make(cls, url: str, *, pool_size: int, wait_seconds: float) -> RedisDatabase:
         where = shown_address(url)
         try:
-            pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+            pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # its keywords have no types
                 url,
                 max_connections=pool_size,
                 timeout=wait_seconds,

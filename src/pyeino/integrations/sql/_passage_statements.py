@@ -29,7 +29,7 @@ _SEARCH: Final = (
 )
 SEARCH_KEYWORDS: Final = _SEARCH.format(fields=_FIELDS, own=_OWN, named=_NAMED)
 NUMBERED: Final = (
-    f"SELECT {_FIELDS}p.number {_JOINED}WHERE {_OWN}"  # noqa: S608 (constants only)
+    f"SELECT {_FIELDS}p.number {_JOINED}WHERE {_OWN}"  # noqa: S608 (constants only)  # nosec B608
     "AND p.number IN (SELECT value FROM json_each(:numbers))"
 )
 NUMBERS_OF_DOCUMENTS: Final = f"SELECT p.number {_JOINED}WHERE {_OWN}{_NAMED}"
@@ -38,7 +38,7 @@ VECTORS: Final = (
     "AND d.model = :model AND p.vector IS NOT NULL ORDER BY p.number"
 )
 VECTORS_BY_ID: Final = (
-    f"SELECT p.id, p.vector {_JOINED}WHERE {_OWN}"  # noqa: S608 (constants only)
+    f"SELECT p.id, p.vector {_JOINED}WHERE {_OWN}"  # noqa: S608 (constants only)  # nosec B608
     "AND d.model = :model AND p.vector IS NOT NULL "
     "AND p.id IN (SELECT value FROM json_each(:ids))"
 )

@@ -181,7 +181,7 @@ def _named(settings: dict[str, str]) -> dict[str, str]:
 
 def _asyncpg() -> Any:
     try:
-        import asyncpg  # type: ignore[import-untyped, unused-ignore]
+        import asyncpg  # type: ignore[import-untyped, unused-ignore]  # it has no types
     except ImportError as error:
         raise MissingDependencyError("asyncpg", extra="postgres") from error
     return cast("Any", asyncpg)

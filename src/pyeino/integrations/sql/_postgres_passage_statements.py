@@ -64,7 +64,7 @@ SEARCH_KEYWORDS: Final = compiled(
             GROUP BY h.id, h.number ORDER BY score DESC, h.number LIMIT :limit
         )
         SELECT {_FIELDS}, found.score FROM found {_JOINED} ORDER BY found.score DESC, found.number
-        """  # noqa: S608 (constants only)
+        """  # noqa: S608 (constants only)  # nosec B608
     )
 )
 COUNT: Final = compiled(
@@ -137,7 +137,7 @@ def vector_statements(schema: str) -> VectorStatements:
                     || to_tsvector('pyeino_words', :content_words)
                     || array_to_tsvector(ARRAY[CAST(:key AS text)])
                 FROM passages WHERE tenant = :tenant AND index_name = :index AND id = :id
-                """  # noqa: S608 (constants, and the name of a schema that the server quoted)
+                """  # noqa: S608 (constants, and the name of a schema that the server quoted)  # nosec B608
             )
         ),
         nearest=compiled(
@@ -149,18 +149,18 @@ def vector_statements(schema: str) -> VectorStatements:
                 )
                 SELECT {_FIELDS}, 1 - found.distance FROM found {_JOINED}
                 ORDER BY found.distance, found.number
-                """  # noqa: S608
+                """  # noqa: S608 (constants and the quoted schema)  # nosec B608
             )
         ),
         cosines=compiled(
             text(
-                f"SELECT s.id, 1 - {distance} FROM passage_search s "  # noqa: S608
+                f"SELECT s.id, 1 - {distance} FROM passage_search s "  # noqa: S608 (constants and the quoted schema)  # nosec B608
                 f"WHERE {known} AND s.id = ANY(CAST(:ids AS text[]))"
             )
         ),
         vectors=compiled(
             text(
-                f"SELECT s.id, CAST(s.vector AS real[]) FROM passage_search s "  # noqa: S608
+                f"SELECT s.id, CAST(s.vector AS real[]) FROM passage_search s "  # noqa: S608 (constants and the quoted schema)  # nosec B608
                 f"WHERE {known} AND s.id = ANY(CAST(:ids AS text[]))"
             )
         ),

@@ -51,7 +51,7 @@ async def _wait_for_a_lock(other: Any) -> int:
         "AND datname = current_database()"
     )
     async with asyncio.timeout(30):
-        while (found := await _activity(other, waiting)) is None:  # noqa: ASYNC110
+        while (found := await _activity(other, waiting)) is None:  # noqa: ASYNC110 (another server's view: nobody tells us)
             await asyncio.sleep(0.01)
     return int(found)
 
