@@ -11,12 +11,24 @@ import msgspec
 from pyeino.monitoring import _families as families
 
 
+class ExemplarExport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One observation: the trace that it was made in, its value, and when, in Unix seconds."""
+
+    trace_id: str
+    value: float
+    timestamp: float
+
+
 class SampleExport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One sample: its whole name, its labels in their order, its value (None: not known)."""
+    """One sample: its whole name, its labels in their order, its value (None: not known).
+
+    `exemplar` is one observation that the sample counts, by which a trace is found.
+    """
 
     name: str
     labels: tuple[tuple[str, str], ...]
     value: float | None
+    exemplar: ExemplarExport | None = None
 
 
 class FamilyExport(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +68,11 @@ class MetricsExport(msgspec.Struct, frozen=True, kw_only=True):
         kept = tuple(one for one in self.families if one.kind != families.Kind.GAUGE)
         return MetricsExport(families=kept)
 
-    def render(self) -> tuple[bytes, str]:
+    def render(self, *, openmetrics: bool = False) -> tuple[bytes, str]:
         """The body of a scrape and its content type, as `Metrics.render` gives them."""
         from pyeino.monitoring import _series
 
-        return _series.expose_export(self), _series.CONTENT_TYPE
+        return _series.expose_export(self, openmetrics=openmetrics)
 
 
 def merge_exports(exports: Sequence[MetricsExport]) -> MetricsExport:
@@ -97,6 +109,7 @@ class _Merging:
         self._first = first
         self._shared = shared
         self._values: dict[tuple[str, tuple[tuple[str, str], ...]], float | None] = {}
+        self._exemplars: dict[tuple[str, tuple[tuple[str, str], ...]], ExemplarExport] = {}
         self._bounds = _bounds(first)
 
     def add(self, family: FamilyExport) -> None:
@@ -113,6 +126,9 @@ class _Merging:
                 self._values[key] = known if value is None else value
             else:
                 self._values[key] = self._rule(sample)((known, value))
+            if (exemplar := sample.exemplar) is not None:
+                before = self._exemplars.get(key, exemplar)
+                self._exemplars[key] = max(before, exemplar, key=lambda one: one.timestamp)
 
     def _rule(self, sample: SampleExport) -> Callable[[Iterable[float]], float]:
         labels = dict(sample.labels)
@@ -127,7 +143,12 @@ class _Merging:
             kind=first.kind,
             help=first.help,
             samples=tuple(
-                SampleExport(name=name, labels=labels, value=self._value(labels, value, lookups))
+                SampleExport(
+                    name=name,
+                    labels=labels,
+                    value=self._value(labels, value, lookups),
+                    exemplar=self._exemplars.get((name, labels)),
+                )
                 for (name, labels), value in self._values.items()
             ),
         )
@@ -161,10 +182,21 @@ def family_export(metric: Any) -> FamilyExport:
             name=sample.name,
             labels=tuple(sample.labels.items()),
             value=None if math.isnan(sample.value) else sample.value,
+            exemplar=_exemplar_export(sample.exemplar),
         )
         for sample in metric.samples
         if not sample.name.endswith("_created")
     )
     return FamilyExport(
         name=metric.name, kind=metric.type, help=metric.documentation, samples=samples
+    )
+
+
+def _exemplar_export(exemplar: Any) -> ExemplarExport | None:
+    if exemplar is None or exemplar.timestamp is None:
+        return None
+    return ExemplarExport(
+        trace_id=exemplar.labels.get("trace_id", ""),
+        value=exemplar.value,
+        timestamp=float(exemplar.timestamp),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyeino.errors import MissingDependencyError
 from pyeino.monitoring import _families as families
+from pyeino.monitoring._context import current_request
 from pyeino.monitoring._exports import MetricsExport
 from pyeino.monitoring._genai_metrics import GenAIMetrics
 from pyeino.monitoring._samplers import HitWindow, resident_bytes
@@ -45,7 +46,6 @@ class Metrics:
 
         self.registry = _series.new_registry() if registry is None else registry
         self._expose = _series.expose
-        self._content_type = _series.CONTENT_TYPE
         by_name = {
             family.name: _series.Series(family, self.registry, limit=max_series)
             for family in families.FAMILIES
@@ -87,7 +87,7 @@ class Metrics:
 
     def observe_request_duration(self, method: str, endpoint: str, duration: float) -> None:
         """Record how many seconds a request took."""
-        self._request_duration[method, endpoint].observe(duration)
+        self._request_duration[method, endpoint].observe(duration, _exemplar())
 
     def inc_request_errors(self, method: str, endpoint: str, error_type: str) -> None:
         """Count one request that failed with `error_type`."""
@@ -119,7 +119,7 @@ class Metrics:
 
     def observe_chat_latency(self, duration: float, outcome: str = "ok") -> None:
         """Record how many seconds a chat took; `outcome` is ok, error or cancelled."""
-        self._chat_latency[(outcome,)].observe(duration)
+        self._chat_latency[(outcome,)].observe(duration, _exemplar())
 
     def observe_retrieval_latency(self, duration: float) -> None:
         """Record how many seconds a retrieval took."""
@@ -207,14 +207,16 @@ class Metrics:
             self._shared_queues.add(queue_name)
         self._samplers.append((self._queue_length[(queue_name,)], source))
 
-    def render(self) -> tuple[bytes, str]:
-        """The body of a scrape and its content type (Prometheus text format 0.0.4).
+    def render(self, *, openmetrics: bool = False) -> tuple[bytes, str]:
+        """The body of a scrape and its content type: Prometheus' text format 0.0.4.
 
+        With `openmetrics` it is OpenMetrics 1.0, in which the durations of requests and chats
+        have exemplars: the trace of one observation in each bucket, where traces are recorded.
         Called inside the event loop, it counts the loop's tasks; elsewhere that gauge keeps its
         last value. A source that fails gives NaN, which says "not known" and breaks nothing else.
         """
         self._sample()
-        return self._expose(self.registry), self._content_type
+        return self._expose(self.registry, openmetrics=openmetrics)
 
     def export(self) -> MetricsExport:
         """A snapshot of all families, to be merged with those of other processes."""
@@ -241,6 +243,12 @@ class Metrics:
         if window is None:
             window = self._windows.setdefault(cache_type, HitWindow())
         return window
+
+
+def _exemplar() -> dict[str, str] | None:
+    """The trace that is being recorded, for the observation that is made in it."""
+    context = current_request.get()
+    return {"trace_id": context.trace_id} if context.sampled and context.trace_id else None
 
 
 def _read(source: Sampler) -> float:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyeino.errors import MissingDependencyError
-from pyeino.monitoring._exports import FamilyExport, MetricsExport, family_export
+from pyeino.monitoring._exports import ExemplarExport, FamilyExport, MetricsExport, family_export
 from pyeino.monitoring._families import Family, Kind
 
 try:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
     from prometheus_client.metrics_core import Metric
+    from prometheus_client.openmetrics import exposition as open_format
     from prometheus_client.registry import Collector
+    from prometheus_client.samples import Exemplar
 except ImportError as error:
     raise MissingDependencyError("prometheus_client", extra="server") from error
 
@@ -26,7 +28,7 @@ class Child(Protocol):
 
     def inc(self, amount: float = 1) -> None: ...
     def set(self, value: float) -> None: ...
-    def observe(self, amount: float) -> None: ...
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None: ...
 
 
 class Series(dict[tuple[str, ...], Child]):
@@ -83,9 +85,21 @@ def new_registry() -> CollectorRegistry:
     return CollectorRegistry(auto_describe=False)
 
 
-def expose(registry: CollectorRegistry) -> bytes:
-    """All series of `registry` in the text format 0.0.4."""
-    return generate_latest(_WithoutCreated(registry))
+def expose(registry: CollectorRegistry, *, openmetrics: bool) -> tuple[bytes, str]:
+    """All series of `registry` and their content type: OpenMetrics 1.0, or the text format 0.0.4.
+
+    Only OpenMetrics has room for exemplars.
+    """
+    return _written(_WithoutCreated(registry), openmetrics=openmetrics)
+
+
+def _written(collector: Collector, *, openmetrics: bool) -> tuple[bytes, str]:
+    # The client types its writers for a registry, or not at all; they only call its collect().
+    source: Any = collector
+    if openmetrics:
+        writer: Any = open_format
+        return writer.generate_latest(source), open_format.CONTENT_TYPE_LATEST
+    return generate_latest(source), CONTENT_TYPE
 
 
 def export(registry: CollectorRegistry) -> tuple[FamilyExport, ...]:
@@ -106,10 +120,18 @@ class _Exported(Collector):
             metric = Metric(family.name, family.help, family.kind)
             for sample in family.samples:
                 value = math.nan if sample.value is None else sample.value
-                metric.add_sample(sample.name, dict(sample.labels), value)
+                metric.add_sample(
+                    sample.name, dict(sample.labels), value, exemplar=_exemplar(sample.exemplar)
+                )
             yield metric
 
 
-def expose_export(exported: MetricsExport) -> bytes:
-    """All samples of `exported` in the text format 0.0.4."""
-    return generate_latest(_Exported(exported))
+def _exemplar(exported: ExemplarExport | None) -> Exemplar | None:
+    if exported is None:
+        return None
+    return Exemplar({"trace_id": exported.trace_id}, exported.value, exported.timestamp)
+
+
+def expose_export(exported: MetricsExport, *, openmetrics: bool) -> tuple[bytes, str]:
+    """All samples of `exported`, as `expose` writes them."""
+    return _written(_Exported(exported), openmetrics=openmetrics)

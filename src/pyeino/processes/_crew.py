@@ -221,8 +221,9 @@ class Crew:
     def _children(self) -> list[Child]:
         return [place.child for place in self._places if place.child is not None]
 
-    async def _collect(self, _: bytes) -> bytes:
-        body, media = (await self._scrapes.collect()).render()
+    async def _collect(self, wanted: bytes) -> bytes:
+        found = await self._scrapes.collect()
+        body, media = found.render(openmetrics=wanted == names.OPENMETRICS)
         return msgspec.msgpack.encode(names.Scrape(body=body, media=media))
 
     async def _set_level(self, data: bytes) -> bytes:

@@ -96,14 +96,15 @@ class Member:
         """True when the parent is gone."""
         return self._link is None or self._link.closed.is_set()
 
-    async def scrape(self) -> tuple[bytes, str]:
+    async def scrape(self, *, openmetrics: bool = False) -> tuple[bytes, str]:
         """The metrics of all processes: body and content type.
 
         Raises InternalError METRICS_UNAVAILABLE (503) when the parent does not answer: the
         numbers of one process alone would look like counters that go back.
         """
         try:
-            data = await self._call(names.COLLECT, b"", within=_COLLECT_TIMEOUT)
+            wanted = names.OPENMETRICS if openmetrics else b""
+            data = await self._call(names.COLLECT, wanted, within=_COLLECT_TIMEOUT)
         except (LinkError, TimeoutError) as error:
             raise InternalError(
                 "METRICS_UNAVAILABLE",

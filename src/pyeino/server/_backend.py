@@ -72,7 +72,7 @@ class ChatBackend(Protocol):
 class Siblings(Protocol):
     """The processes that answer on the same port, this one among them."""
 
-    async def scrape(self) -> tuple[bytes, str]:
+    async def scrape(self, *, openmetrics: bool = False) -> tuple[bytes, str]:
         """The metrics of all of them: body and content type."""
         ...
 

@@ -9,9 +9,11 @@ from typing import Literal
 import msgspec
 
 from pyeino.errors import AppError
+from pyeino.server._asgi import header
 from pyeino.server._backend import Backend, Probe
 from pyeino.server._exchange import Exchange
 
+OPENMETRICS = "application/openmetrics-text"
 _RETRY = ((b"retry-after", b"1"), (b"retry-after-ms", b"1000"))
 
 
@@ -59,12 +61,17 @@ async def ready(exchange: Exchange, _: None) -> None:
 
 
 async def metrics(exchange: Exchange, _: None) -> None:
-    """Every metric in Prometheus' text format, of all processes that answer on this port."""
+    """Every metric of all processes that answer on this port, in Prometheus' text format.
+
+    Whoever accepts OpenMetrics, as Prometheus does, gets that: it has exemplars, which name the
+    trace of an observation.
+    """
+    openmetrics = OPENMETRICS in (header(exchange.scope, b"accept") or "")
     siblings = exchange.backend.siblings
     if siblings is None:
-        body, media = exchange.backend.metrics.render()
+        body, media = exchange.backend.metrics.render(openmetrics=openmetrics)
     else:
-        body, media = await siblings.scrape()
+        body, media = await siblings.scrape(openmetrics=openmetrics)
     await exchange.reply(body, media=media.encode("latin-1"))
 
 

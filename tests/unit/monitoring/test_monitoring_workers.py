@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as read_openmetrics,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
-from pyeino.monitoring import Metrics, MetricsExport, merge_exports
+from pyeino.monitoring import Metrics, MetricsExport, bind_request, merge_exports
 
 
 def value(export: MetricsExport, name: str, **labels: str) -> float | None:
@@ -156,3 +159,41 @@ def test_g87_merging_in_any_order_and_grouping_gives_the_same(rounds: list[list[
     assert totals(nested) == at_once
     count = at_once.get(("eino_processing_latency_seconds_count", (("processor", "query"),)), 0.0)
     assert count == sum(map(len, rounds))
+
+
+def traced(trace: str, *, sampled: bool = True) -> Metrics:
+    metrics = Metrics()
+    parent = f"00-{trace}-{'b' * 16}-{'01' if sampled else '00'}"
+    with bind_request(traceparent=parent):
+        metrics.observe_request_duration("POST", "/api/v1/chat", 0.2)
+        metrics.observe_chat_latency(0.2)
+    return metrics
+
+
+def exemplars(body: bytes) -> dict[str, str]:
+    """The trace that each bucket names, of what a scraper of OpenMetrics reads."""
+    return {
+        family.name: sample.exemplar.labels["trace_id"]
+        for family in read_openmetrics(body.decode())
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+
+
+def test_an_observation_names_the_trace_that_it_was_made_in() -> None:
+    body, media = traced("a" * 32).render(openmetrics=True)
+    assert media.startswith("application/openmetrics-text")
+    assert exemplars(body) == dict.fromkeys(
+        ("eino_request_duration_seconds", "eino_chat_latency_seconds"), "a" * 32
+    )
+    # A trace that nobody records leads nowhere, and the older format has no room for one.
+    assert exemplars(traced("a" * 32, sampled=False).render(openmetrics=True)[0]) == {}
+    assert b"a" * 32 not in traced("a" * 32).render()[0]
+
+
+def test_of_several_workers_the_latest_trace_is_named() -> None:
+    exports = [traced(one * 32).export() for one in "ab"]
+    for order in (exports, exports[::-1]):
+        sent = [MetricsExport.decode(one.encode()) for one in order]
+        body, _ = merge_exports(sent).render(openmetrics=True)
+        assert set(exemplars(body).values()) == {"b" * 32}

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from socket_kit import socket_to
 from span_kit import kept_spans
 
@@ -56,6 +57,27 @@ async def test_g92_a_request_continues_the_trace_of_its_client(serve: Any) -> No
     assert names[0] == "ChatModel.model"
     assert names[-1] == "POST /api/v1/chat"
     assert [name for name in names if name.startswith("chain.")]
+
+
+async def test_metric_log_line_and_trace_of_a_request_share_its_trace_id(serve: Any) -> None:
+    written = io.StringIO()
+    logger = StructuredLogger(written)
+    accept = {"accept": "application/openmetrics-text;version=1.0.0"}
+    with kept_spans() as kept:
+        async with serve("Hel", "lo", tracing=kept.tracing, logger=logger) as running:
+            await running.http.post("/api/v1/chat", json=BODY)
+            scraped = await running.http.get("/metrics", headers=accept)
+        request = kept.one("POST /api/v1/chat")
+    await asyncio.to_thread(logger.close)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    (line,) = [one for one in lines if one.get("endpoint") == "/api/v1/chat"]
+    (named,) = {
+        sample.exemplar.labels["trace_id"]
+        for family in text_string_to_metric_families(scraped.text)
+        for sample in family.samples
+        if sample.exemplar is not None and sample.labels.get("endpoint") == "/api/v1/chat"
+    }
+    assert named == line["trace_id"] == f"{request.context.trace_id:032x}"
 
 
 async def test_a_stream_is_one_trace_whose_spans_end_with_it(serve: Any) -> None:
