@@ -17,11 +17,12 @@ case ${PYEINO_LLM__PROVIDER:-local} in
 esac
 
 # Before the server and not beside it: the first question is then answered from it, and later
-# starts only look whether a file has changed.
-case "${PYEINO_RAG__VECTOR_STORE__PROVIDER:-sqlite}/${PYEINO_RAG__EMBEDDING__PROVIDER:-local}" in
-    sqlite/local)
+# starts only look whether a file has changed. The page of the guide's names is a list to look things
+# up in: as long as all other pages together, and no answer to a question.
+case "${PYEINO_RAG__VECTOR_STORE__PROVIDER:-database}/${PYEINO_RAG__EMBEDDING__PROVIDER:-local}" in
+    database/local | sqlite/local)
         say "3/4 indexing docs/, so that questions about pyeino are answered from it"
-        .venv/bin/pyeino ingest docs --origin pyeino || say "going on without docs/ in the index"
+        .venv/bin/pyeino ingest docs --origin pyeino --exclude 'from-the-guide*' || say "going on without docs/ in the index"
         ;;
     *) say "3/4 leaving docs/ out: pyeino ingest docs puts it into your index" ;;
 esac

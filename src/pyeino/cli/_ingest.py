@@ -35,10 +35,16 @@ async def _ingest(
 
     async with open_ingestor(settings, on_wait=_tell) as ingestor:
         if arguments.enqueue:
-            return await ingestor.submit(path, index=index, origin=arguments.origin)
+            return await ingestor.submit(
+                path, index=index, origin=arguments.origin, exclude=arguments.exclude
+            )
         try:
             report = await ingestor.ingest(
-                path, index=index, origin=arguments.origin, on_progress=show
+                path,
+                index=index,
+                origin=arguments.origin,
+                exclude=arguments.exclude,
+                on_progress=show,
             )
             return report, 0
         finally:

@@ -182,6 +182,13 @@ def _add_ingest(commands: _Group) -> None:
         help="a name for the folder, so that it may move (default: its path)",
     )
     ingest.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave out files whose path below the folder fits, such as 'drafts/*'; repeatable",
+    )
+    ingest.add_argument(
         "--enqueue", action="store_true", help="only put the jobs on the queue, for `pyeino worker`"
     )
     _add_settings(ingest)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -86,9 +87,10 @@ class FileLoader:
         return await asyncio.to_thread(parser.parse, data, options=options)
 
 
-def find_files(root: Path) -> list[Path]:
+def find_files(root: Path, exclude: Sequence[str] = ()) -> list[Path]:
     """The files under `root` (itself when it is a file), sorted; hidden ones are left out.
 
+    So are those whose path below `root` fits a pattern of `exclude`, as in a shell: `drafts/*`.
     Links to folders are not followed, and links to files only while they stay inside. Blocking.
     Raises NotFoundError FILE_NOT_FOUND, ValidationError TOO_MANY_FILES.
     """
@@ -102,6 +104,9 @@ def find_files(root: Path) -> list[Path]:
         )
     found: list[Path] = []
     for path in _walk(root):
+        inside = path.relative_to(root).as_posix()
+        if any(fnmatchcase(inside, pattern) for pattern in exclude):
+            continue
         found.append(path)
         if len(found) > MAX_FILES:
             raise ValidationError(

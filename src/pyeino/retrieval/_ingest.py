@@ -61,18 +61,22 @@ class Ingestor:
         *,
         index: str = DEFAULT_INDEX,
         origin: str = "",
+        exclude: Sequence[str] = (),
         on_progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
         """Bring `index` in line with the file or folder at `path`.
 
         `origin` is a name that stands for the folder, so that it may lie elsewhere next time;
-        without it the absolute path does. A cancelled ingestion has stored whole documents only,
-        and going on later costs no more than the rest.
+        without it the absolute path does. Files whose path below the folder fits a pattern of
+        `exclude`, such as `drafts/*`, are left out, and leave the index. A cancelled
+        ingestion has stored whole documents only, and going on later costs no more than the rest.
         Raises NotFoundError FILE_NOT_FOUND, InternalError INDEX_FULL, and what the embedder
         raises; a file that cannot be read is in `failed` instead.
         """
         loader = self._writer.loader
-        plan = await plan_ingest(path, store=self._store, loader=loader, index=index, origin=origin)
+        plan = await plan_ingest(
+            path, store=self._store, loader=loader, index=index, origin=origin, exclude=exclude
+        )
         report = IngestReport(skipped=list(plan.skipped))
         done = len(plan.skipped)
         async with aclosing(self._prepared(plan.readable)) as ready:

@@ -37,11 +37,17 @@ class IngestPlan:
 
 
 async def plan_ingest(
-    path: str | Path, *, store: PassageStore, loader: FileLoader, index: str, origin: str
+    path: str | Path,
+    *,
+    store: PassageStore,
+    loader: FileLoader,
+    index: str,
+    origin: str,
+    exclude: Sequence[str] = (),
 ) -> IngestPlan:
     """What brings `index` in line with `path`; NotFoundError FILE_NOT_FOUND when there is none."""
     root = Path(path)
-    files = await asyncio.to_thread(find_files, root)
+    files = await asyncio.to_thread(find_files, root, exclude)
     place = await asyncio.to_thread(Place.of, root, origin)
     stored = await store.documents(index=index, under=place.under)
     known = {one.location: one for one in stored if place.holds(one.location)}

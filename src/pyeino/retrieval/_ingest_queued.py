@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -103,6 +103,7 @@ class QueuedIngestor:
         *,
         index: str = DEFAULT_INDEX,
         origin: str = "",
+        exclude: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> tuple[IngestReport, int]:
         """Put in what brings `index` in line with `path`; a report without it, and how many jobs.
@@ -110,7 +111,7 @@ class QueuedIngestor:
         What is gone leaves the index now. Raises what Ingestor.ingest raises but for the embedder,
         and InternalError QUEUE_FULL.
         """
-        run = await self._begin(path, index, origin, on_progress)
+        run = await self._begin(path, index, origin, exclude, on_progress)
         await self._submit(run)
         count = len(run.waiting)
         await self._remove_gone(run)
@@ -123,13 +124,14 @@ class QueuedIngestor:
         *,
         index: str = DEFAULT_INDEX,
         origin: str = "",
+        exclude: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> IngestReport:
         """Bring `index` in line with the file or folder at `path`, as Ingestor.ingest does.
 
         When it is cancelled or killed, the jobs stay: doing it again, or a worker, goes on.
         """
-        run = await self._begin(path, index, origin, on_progress)
+        run = await self._begin(path, index, origin, exclude, on_progress)
         helper = asyncio.ensure_future(self._help(run))
         try:
             submitting = asyncio.ensure_future(self._submit(run))
@@ -163,11 +165,21 @@ class QueuedIngestor:
         await self._worker.run(stop=stop, on_outcome=on_outcome, on_trouble=on_trouble)
 
     async def _begin(
-        self, path: str | Path, index: str, origin: str, on_progress: OnProgress | None
+        self,
+        path: str | Path,
+        index: str,
+        origin: str,
+        exclude: Sequence[str],
+        on_progress: OnProgress | None,
     ) -> _Run:
         writer = self._writer
         plan = await plan_ingest(
-            path, store=writer.store, loader=writer.loader, index=index, origin=origin
+            path,
+            store=writer.store,
+            loader=writer.loader,
+            index=index,
+            origin=origin,
+            exclude=exclude,
         )
         report = IngestReport(skipped=list(plan.skipped))
         return _Run(plan=plan, index=index, on_progress=on_progress, report=report)

@@ -89,6 +89,15 @@ async def test_a_folder_within_a_folder_is_not_a_second_copy(
     assert len(await store.documents(index="default")) == 2
 
 
+async def test_what_is_left_out_leaves_the_index(store: SqlPassageStore, folder: Path) -> None:
+    ingestor = Ingestor(store, _Embedder(), model="m")
+    await ingestor.ingest(folder)
+    report = await ingestor.ingest(folder, exclude=("*.png", "deep/*"))
+    assert (report.unchanged, report.skipped) == (["notes/a.md"], [])
+    assert report.removed == ["notes/deep/b.txt"]
+    assert (await ingestor.ingest(folder, exclude=("b.txt",))).added == ["notes/deep/b.txt"]
+
+
 async def test_an_origin_lets_a_folder_move(
     store: SqlPassageStore, folder: Path, tmp_path: Path
 ) -> None:
