@@ -3,6 +3,8 @@
 - A task still pending when a test's event loop closes fails that test; so does a stream, a socket
   or a file that is garbage-collected while open (it warns, and warnings are errors).
 - A blocking call made by our own code inside an event loop raises `blockbuster.BlockingError`.
+- Whatever is logged, counted or traced during the run is searched for secrets and personal data
+  (`tests/servers/leak_watch.py`); a find fails the test that emitted it.
 - `PYEINO_TIER=full` runs everything with full counts; without it browser tests and tests marked
   `full` are left out. `PYEINO_SEED` repeats a run; it is printed at the top of every run.
 - `PYEINO_REQUIRE=all` turns a skip into a failure: a machine that must show everything may not
@@ -26,6 +28,8 @@ import hypothesis
 import hypothesis.core
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import is_hypothesis_test
+from leak_watch import LeakWatch
 
 GRACE_SECONDS = 0.5
 FOREIGN_SETTINGS = (
@@ -150,6 +154,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 
 # --- nothing is left behind ----------------------------------------------------------------------
 
+LEAKS = LeakWatch()
 _leaked_tasks: list[str] = []
 _cancel_all_tasks = asyncio.runners._cancel_all_tasks
 
@@ -184,6 +189,20 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         names = "\n  ".join(_leaked_tasks)
         _leaked_tasks.clear()
         pytest.fail(f"tasks without an owner, still pending at the end:\n  {names}", pytrace=False)
+    if is_hypothesis_test(getattr(item, "obj", None)):
+        LEAKS.found.clear()  # any text is logged there, and some of it looks like a card number
+    if LEAKS.found:
+        found = "\n  ".join(LEAKS.found[:10])
+        LEAKS.found.clear()
+        pytest.fail(f"private data was logged, counted or traced:\n  {found}", pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_private_is_said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Search all that is emitted in this process, and at the end the logs of the servers."""
+    yield from LEAKS.watching()
+    LEAKS.look_into_logs(tmp_path_factory.getbasetemp())
+    assert not LEAKS.found, LEAKS.found
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -226,6 +245,12 @@ def local_model() -> Path:
     from pyeino.integrations.llamacpp import DEFAULT_MODEL, pull
 
     return pull(DEFAULT_MODEL)
+
+
+@pytest.fixture
+def leaks() -> LeakWatch:
+    """The search that goes on during the whole run."""
+    return LEAKS
 
 
 @pytest.fixture
