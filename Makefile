@@ -7,6 +7,8 @@ SHELL := /bin/bash
 SETUP := scripts/setup-venv.sh
 BIN := .venv/bin
 ARGS ?=
+# Tests run in two processes, a file in one of them; ARGS="-n 0" runs them in this one, for -s and --pdb.
+PYTEST := -n 2 --dist loadfile
 WHAT ?= compose
 
 help: ## show this list
@@ -20,11 +22,11 @@ run: ## set up, fetch the small local model once, and serve on PORT (8080)
 
 test: ## unit, rule, service and documentation tests; pip packages only
 	@$(SETUP) test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PYTEST) $(ARGS)
 
 test-all: ## the same with full counts, the browser and a new project (needs chromium, prometheus)
 	@$(SETUP) test browser
-	@PYEINO_TIER=full $(BIN)/python -m pytest $(ARGS)
+	@PYEINO_TIER=full $(BIN)/python -m pytest $(PYTEST) $(ARGS)
 
 lint: ## ruff: rules and format; bandit over src
 	@$(SETUP) lint

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.runners
 import gc
+import json
 import os
 import random
 import socket
@@ -32,6 +33,7 @@ from hypothesis import is_hypothesis_test
 from leak_watch import LeakWatch
 
 GRACE_SECONDS = 0.5
+_SHARED_RUN = "RUN_OF_THE_TESTS"
 FOREIGN_SETTINGS = (
     "ENV",
     "LOG_LEVEL",
@@ -56,12 +58,17 @@ class Tier:
 
 
 def _read_tier() -> Tier:
+    # What the first process has read is handed on to those that it starts to share the work.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.update(json.loads(os.environ[_SHARED_RUN]))
     name = os.environ.pop("PYEINO_TIER", "fast")
     if name not in {"fast", "full"}:
         raise pytest.UsageError(f"PYEINO_TIER is {name!r}: expected 'fast' or 'full'")
     seed = int(os.environ.pop("PYEINO_SEED", "") or random.SystemRandom().randrange(2**32))
     require = os.environ.pop("PYEINO_REQUIRE", "")
     full = name == "full"
+    run = {"PYEINO_TIER": name, "PYEINO_SEED": str(seed), "PYEINO_REQUIRE": require}
+    os.environ[_SHARED_RUN] = json.dumps(run)
     return Tier(
         name=name,
         seed=seed,

@@ -78,22 +78,39 @@ def test_knows_no_settings_of_the_developer():
     assert "OPENAI_API_KEY" not in os.environ
 
 
+def test_says_an_address():
+    from pyeino.monitoring import Metrics
+    metrics = Metrics()
+    metrics.inc_chat_errors("ann.lee@example.com")
+    metrics.render()
+
+
 def test_is_seeded(seeded, tier, request):
     assert tier.seed == 7
     assert seeded.random() == type(seeded)(f"7:{request.node.nodeid}").random()
 """
 
 
-def _run(folder: Path, **settings: str) -> tuple[dict[str, str], str]:
+def _run(folder: Path, *, processes: int = 0, **settings: str) -> tuple[dict[str, str], str]:
     shutil.copy(ROOT / "pyproject.toml", folder)
     tests = folder / "tests"
     tests.mkdir()
     shutil.copy(ROOT / "tests" / "conftest.py", tests)
+    (tests / "servers").mkdir()
+    shutil.copy(ROOT / "tests" / "servers" / "leak_watch.py", tests / "servers")
     (tests / "test_planted.py").write_text(PLANTED)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "--tb=short", "-p", "no:cacheprovider", "tests"],
+        [
+            *(sys.executable, "-m", "pytest", "-rA", "--tb=short", "-p", "no:cacheprovider"),
+            *("-n", str(processes), "tests"),
+        ],
         cwd=folder,
-        env={**os.environ, "PYEINO_SEED": "7", "PYEINO_LLM__MODEL": "x", **settings},
+        env={
+            **{name: value for name, value in os.environ.items() if "XDIST" not in name},
+            "PYEINO_SEED": "7",
+            "PYEINO_LLM__MODEL": "x",
+            **settings,
+        },
         capture_output=True,
         text=True,
         timeout=100,
@@ -111,11 +128,22 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
     folder = tmp_path_factory.mktemp("full")
-    return _run(folder, PYEINO_TIER="full", PYEINO_REQUIRE="all", OPENAI_API_KEY="sk-x")
+    # In processes of their own, which have to be of the same tier, and to have the same seed.
+    return _run(
+        folder, processes=2, PYEINO_TIER="full", PYEINO_REQUIRE="all", OPENAI_API_KEY="sk-x"
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["leaves_a_task", "leaves_a_socket", "leaves_a_file", "blocks_the_loop", "warns"]
+    "name",
+    [
+        "leaves_a_task",
+        "leaves_a_socket",
+        "leaves_a_file",
+        "blocks_the_loop",
+        "warns",
+        "says_an_address",
+    ],
 )
 def test_a_planted_defect_is_caught(fast: tuple[dict[str, str], str], name: str) -> None:
     outcomes, text = fast
