@@ -25,7 +25,7 @@ test: ## unit, rule, service and documentation tests; pip packages only
 	@$(BIN)/python -m pytest $(PYTEST) $(ARGS)
 
 test-all: ## the same with full counts, the browser and a new project (needs chromium, prometheus)
-	@$(SETUP) test browser
+	@$(SETUP) test browser profile
 	@PYEINO_TIER=full $(BIN)/python -m pytest $(PYTEST) $(ARGS)
 
 lint: ## ruff: rules and format; bandit over src

@@ -34,8 +34,16 @@ def test_its_dockerfile_and_manifests_pass(project: Path) -> None:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without our tree on the path: the project has to bring pyeino itself."""
-    foreign = ("PYTHONPATH", "VIRTUAL_ENV")
+    """The environment without our tree on the path, and without what our own make was told."""
+    foreign = (
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "MAKEOVERRIDES",
+        "ARGS",
+    )
     return {k: v for k, v in os.environ.items() if k not in foreign} | more
 
 
